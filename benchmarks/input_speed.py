@@ -1,0 +1,145 @@
+"""How fast pictures come in: decoded on one thread, on all, and packed; the wait in a real run.
+
+    python benchmarks/input_speed.py [--pictures=2000] [--repeats=5] [--steps=12] [--batch_size=64]
+
+It makes its own pictures in a temporary folder: JPEGs of 178x218 of about the size of celebA's (7 kB),
+cropped to 108x108 and resized to 64x64. Each way of reading takes its turn in every repeat, so that
+whatever else the machine does meets them alike; shown are the median and the best rate. The real runs
+are `main.py --train` of the 64x64 image pair, decoding and packed, with `input_wait` from their
+metrics.jsonl (the first two steps, which build and fill things, left out). Prints a table and, last,
+one JSON line.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np                                  # noqa: E402
+import PIL                                          # noqa: E402
+from PIL import Image                               # noqa: E402
+
+import utils                                        # noqa: E402
+from config import Config                           # noqa: E402
+from datasets.registry import open_dataset          # noqa: E402
+
+STEPS_LEFT_OUT = 2
+
+
+def main():
+    options = parsed_options()
+    with tempfile.TemporaryDirectory(prefix="dcgan-input-") as folder:
+        pictures = os.path.join(folder, "pictures")
+        make_pictures(pictures, options.pictures)
+        rates = measured_rates(pictures, options)
+        waits = {name: real_run(pictures, folder, cache, options)
+                 for name, cache in (("decoding", "off"), ("packed", os.path.join(folder, "cache")))
+                 if options.steps > STEPS_LEFT_OUT}
+        bytes_each = np.mean([os.path.getsize(os.path.join(pictures, name))
+                              for name in os.listdir(pictures)])
+    report(rates, waits, int(bytes_each), options)
+
+
+def parsed_options():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--pictures", type=int, default=2000, help="how many to make")
+    parser.add_argument("--repeats", type=int, default=5, help="measurements of each way")
+    parser.add_argument("--steps", type=int, default=12, help="of each real run; 0 runs none")
+    parser.add_argument("--batch_size", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="all threads")
+    return parser.parse_args()
+
+
+def make_pictures(folder, count):
+    """JPEGs of 218x178 (height x width): smooth colours and a little noise, 4:2:0 as cameras make."""
+    os.makedirs(folder)
+    random = np.random.RandomState(0)
+    for number in range(count):
+        coarse = Image.fromarray(random.randint(0, 256, (14, 11, 3)).astype(np.uint8))
+        smooth = np.asarray(coarse.resize((178, 218), Image.BICUBIC), np.int16)
+        pixels = np.clip(smooth + random.randint(-5, 6, (218, 178, 1)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(os.path.join(folder, "{:06d}.jpg".format(number)), quality=75)
+
+
+def opened(pictures, **options):
+    config = Config(dataset="made", data_path=pictures, crop=True, input_height=108, output_height=64,
+                    progress="off", seed=1, **options)
+    return open_dataset(config)
+
+
+def measured_rates(pictures, options):
+    """Images/s of each way of reading, one for each repeat: {(way, threads): [rate, ...]}."""
+    with tempfile.TemporaryDirectory(prefix="dcgan-input-") as folder:
+        _, decoding = opened(pictures, cache="off")
+        _, packed = opened(pictures, cache=folder, train=True, epoch=2)
+        ways = [(name, threads, dataset, passes)
+                for name, dataset, passes in (("decode", decoding, 1), ("packed", packed, 20))
+                for threads in sorted({1, options.threads})]
+        rates = {}
+        for _ in range(options.repeats + 1):
+            for name, threads, dataset, passes in ways:
+                rates.setdefault((name, threads), []).append(
+                    rate(dataset, threads, passes, options))
+    return {way: measured[1:] for way, measured in rates.items()}     # the first one warms up
+
+
+def rate(dataset, threads, passes, options):
+    """Images/s of reading the set `passes` times in shuffled batches, each on one of the threads."""
+    order = np.random.RandomState(2).permutation(dataset.num_examples)
+    batches = [order[first:first + options.batch_size]
+               for first in range(0, len(order), options.batch_size)] * passes
+    with ThreadPoolExecutor(threads) as pool:
+        start = time.perf_counter()
+        for _ in pool.map(lambda indices: dataset.read(indices)[0].shape, batches):
+            pass
+        return len(order) * passes / (time.perf_counter() - start)
+
+
+def real_run(pictures, folder, cache, options):
+    """Mean share of step time spent waiting for input, and ms a step, in a run of its own process."""
+    name = "run-" + os.path.basename(cache)
+    subprocess.check_call([
+        sys.executable, os.path.join(ROOT, "main.py"), "--train", "--data_path=" + pictures, "--crop",
+        "--input_height=108", "--output_height=64", "--seed=1", "--progress=off", "--cache=" + cache,
+        "--batch_size={}".format(options.batch_size), "--epoch=1", "--sample_freq=1000000",
+        "--train_size={}".format(options.batch_size * options.steps), "--out_dir=" + folder,
+        "--out_name=" + name], stdout=subprocess.DEVNULL)
+    lines = [line for line in utils.read_json_lines(os.path.join(folder, name, "metrics.jsonl"))
+             if "input_wait" in line]
+    seconds = np.diff([line["seconds"] for line in lines])[STEPS_LEFT_OUT - 1:]
+    shares = [line["input_wait"] for line in lines[STEPS_LEFT_OUT:]]
+    return {"input_wait": float(np.average(shares, weights=seconds)),
+            "step_ms": 1000 * float(np.median(seconds)), "steps": len(shares)}
+
+
+def report(rates, waits, bytes_each, options):
+    print("\n{:,} JPEGs of 218x178, {:,} bytes each -> 108x108 -> 64x64; {} CPUs, Python {}, Pillow {}"
+          .format(options.pictures, bytes_each, os.cpu_count(), platform.python_version(),
+                  PIL.__version__))
+    print("{:<24}{:>16}{:>16}".format("images/s", "median", "best"))
+    for (way, threads), measured in rates.items():
+        print("{:<24}{:>16,.0f}{:>16,.0f}".format(
+            "{}, {} thread(s)".format(way, threads), statistics.median(measured), max(measured)))
+    print("{:<24}{:>16}{:>16}".format("a real run", "input_wait", "ms a step"))
+    for way, run in waits.items():
+        print("{:<24}{:>15.3%}{:>16,.0f}".format(
+            "{}, {} steps".format(way, run["steps"]), run["input_wait"], run["step_ms"]))
+    print(json.dumps({
+        "bytes_a_picture": bytes_each, "cpus": os.cpu_count(), "pillow": PIL.__version__,
+        "images_per_second": {"{}_{}".format(*way): {"median": round(statistics.median(measured)),
+                                                     "best": round(max(measured))}
+                              for way, measured in rates.items()}, "real_runs": waits}))
+
+
+if __name__ == "__main__":
+    main()

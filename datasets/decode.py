@@ -1,0 +1,182 @@
+"""One picture: from its file to the pixels that a network sees.
+
+The steps are the reference's, with Pillow: cut input_height x input_width out of the centre, or take
+the whole picture, then resize bilinearly to the output size. Before that a picture is turned
+upright (EXIF) and brought to 8-bit grey or RGB; what is transparent is laid on white.
+"""
+
+from typing import NamedTuple, Optional, Tuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+# A file of a few bytes may declare any size. 8192 x 8192 pixels take 200 MB as RGB.
+MOST_PIXELS = 1 << 26
+# EXIF's tag of the orientation and what turns each of its values upright (CIPA DC-008, 4.6.4 A).
+_ORIENTATION = 0x0112
+_TURNS = {2: Image.FLIP_LEFT_RIGHT, 3: Image.ROTATE_180, 4: Image.FLIP_TOP_BOTTOM,
+          5: Image.TRANSPOSE, 6: Image.ROTATE_270, 7: Image.TRANSVERSE, 8: Image.ROTATE_90}
+_SIDEWAYS = (5, 6, 7, 8)
+_WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+class Unreadable(Exception):
+    """A file holds no picture that can be read; the text says why."""
+
+
+class TooSmall(Exception):
+    """A picture is smaller than the crop; the text gives both sizes."""
+
+
+class Framing(NamedTuple):
+    """What is made of every picture.
+
+    Attributes:
+        height, width: pixels, of what comes out.
+        channels: 1 or 3.
+        crop: whether only the centre is taken.
+        crop_size: (height, width) of that; None is the largest box of the output's shape.
+        pad: a picture smaller than the crop is laid on black.
+    """
+    height: int
+    width: int
+    channels: int
+    crop: bool = False
+    crop_size: Optional[Tuple[int, int]] = None
+    pad: bool = False
+
+
+class Header(NamedTuple):
+    """What a file says of its picture: sides in pixels as seen upright, and Pillow's mode."""
+    height: int
+    width: int
+    mode: str
+
+    @property
+    def is_grey(self):
+        """Whether the picture has no colour by its mode; a palette counts as colour."""
+        return self.mode in ("1", "L", "LA", "La", "F") or self.mode.startswith("I")
+
+
+def read_header(file):
+    """The `Header` of a picture file, without decoding it.
+
+    Args:
+        file: open for reading in binary mode.
+
+    Raises:
+        Unreadable: it is no picture, or one of a size that is not taken.
+    """
+    try:
+        with _opened(file) as image:
+            width, height = image.size[::-1] if _orientation(image) in _SIDEWAYS else image.size
+            return Header(height, width, image.mode)
+    except Exception as error:      # whatever a format's reader stumbles over
+        raise Unreadable(_reason(error))
+
+
+def decode(file, framing):
+    """The picture of a file, framed: uint8 [height, width, channels].
+
+    Args:
+        file: open for reading in binary mode.
+        framing: `Framing`.
+
+    Raises:
+        Unreadable: it is no picture, a broken one, or one of a size or kind that is not taken.
+        TooSmall: it is smaller than the crop, and `framing.pad` is not set.
+    """
+    try:
+        with _opened(file) as image:
+            image = _cropped(_in_channels(_upright(image), framing.channels), framing)
+            image = image.resize((framing.width, framing.height), Image.BILINEAR)
+            return np.asarray(image).reshape(framing.height, framing.width, framing.channels)
+    except TooSmall:
+        raise
+    except Exception as error:      # whatever a format's reader stumbles over
+        raise Unreadable(_reason(error))
+
+
+def _opened(file):
+    """The picture of a file, not yet decoded, if its size may be taken."""
+    Image.MAX_IMAGE_PIXELS = None       # Pillow's own limit is higher and only warns at first
+    image = Image.open(file)
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise ValueError("declares {}x{} pixels, more than the {:,} that are taken".format(
+            height, width, MOST_PIXELS))
+    return image
+
+
+def _upright(image):
+    image.load()                        # a PNG may hold its EXIF behind its pixels
+    turn = _TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image):
+    if "exif" not in image.info:
+        return 1
+    try:
+        return image.getexif().get(_ORIENTATION, 1)
+    except Exception:                   # broken EXIF tells no orientation; the pixels are sound
+        return 1
+
+
+def _in_channels(image, channels):
+    """The picture as 8-bit grey ("L") or "RGB"."""
+    mode = "L" if channels == 1 else "RGB"
+    transparent = image.mode in _WITH_ALPHA or "transparency" in image.info
+    if image.mode == mode and not transparent:
+        return image
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+    elif image.mode == "F":
+        raise ValueError("floating-point pixels, whose range is not known")
+    elif transparent:
+        ground = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(ground, image.convert("RGBA"))
+    return image.convert(mode)
+
+
+def _eight_bits(image):
+    """A 16-bit grey picture (modes "I;16..." and, in older Pillow, "I") as an 8-bit one."""
+    pixels = np.asarray(image).astype(np.int64)
+    if pixels.min() < 0 or pixels.max() > 0xffff:
+        raise ValueError("grey values beyond 16 bits")
+    return Image.fromarray(((pixels + 128) // 257).astype(np.uint8))
+
+
+def _cropped(image, framing):
+    if not framing.crop:
+        return image
+    return image.crop(box_of(image.height, image.width, framing))
+
+
+def box_of(height, width, framing):
+    """(left, top, right, bottom) in pixels of the crop out of a picture of that size.
+
+    Raises:
+        TooSmall: it reaches beyond the picture, and `framing.pad` is not set.
+    """
+    box_height, box_width = framing.crop_size or _largest_box(height, width, framing)
+    if (height < box_height or width < box_width) and not framing.pad:
+        raise TooSmall("{}x{}, smaller than the crop of {}x{}".format(
+            height, width, box_height, box_width))
+    # The reference's rounding: half a pixel goes to the even side.
+    top, left = round((height - box_height) / 2), round((width - box_width) / 2)
+    return left, top, left + box_width, top + box_height
+
+
+def _largest_box(height, width, shape):
+    """(height, width) of the largest box in a picture that has the sides' ratio of `shape`."""
+    if height * shape.width <= width * shape.height:
+        return height, max(1, min(width, round(height * shape.width / shape.height)))
+    return max(1, min(height, round(width * shape.height / shape.width))), width
+
+
+def _reason(error):
+    if isinstance(error, UnidentifiedImageError):
+        return "no picture of a known kind"
+    text = " ".join(str(error).split()) or type(error).__name__
+    return "{}: {}".format(type(error).__name__, text) if isinstance(error, LookupError) else text

@@ -1,0 +1,120 @@
+"""MNIST and sets in its format: IDX files, kept in memory as uint8 (55 MB for all 70,000).
+
+Format: http://yann.lecun.com/exdb/mnist/ - big-endian, two zero bytes, a type byte (8: uint8), the
+number of dimensions, the dimensions as 32-bit integers, the data.
+"""
+
+import functools
+import gzip
+import os
+import struct
+
+import numpy as np
+
+from config import UserError
+from datasets.pipeline import Dataset
+
+NUM_CLASSES = 10
+SIDE = 28
+MOST_EXAMPLES = 1000000     # a file may announce, and a gz unpack to, more than memory holds
+FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+CLASS_NAMES = {
+    "mnist": tuple("0123456789"),
+    "fashion_mnist": ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt",
+                      "Sneaker", "Bag", "Ankle boot"),
+}
+SPLITS = {"all": ("train", "test"), "train": ("train",), "test": ("test",)}
+
+
+def open_mnist(*, folder, split, name="mnist"):
+    """The set in a folder as a `Dataset`.
+
+    Args:
+        folder: with the IDX files.
+        split: "all" (train and test together, as the reference trains), "train" or "test".
+        name: a key of `CLASS_NAMES`.
+
+    Raises:
+        UserError: a file is missing or not what its name says.
+    """
+    images, labels = read_split(folder, split)
+    one_hot = np.eye(NUM_CLASSES, dtype=np.float32)
+
+    def read(indices):
+        return images[indices], one_hot[labels[indices]]
+
+    return Dataset(name=name, architecture="mnist", image_shape=(SIDE, SIDE, 1),
+                   num_classes=NUM_CLASSES, num_examples=len(images), read=read,
+                   class_names=CLASS_NAMES[name])
+
+
+def read_split(folder, split):
+    """(images uint8 [n, 28, 28, 1], labels uint8 [n]) of the IDX files in a folder."""
+    parts = [_read_pair(folder, *FILES[part]) for part in SPLITS[split]]
+    if len(parts) == 1:
+        return parts[0]
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts))
+
+
+def _read_pair(folder, images_name, labels_name):
+    images_path, labels_path = (_find(folder, name) for name in (images_name, labels_name))
+    images = _read_idx(images_path, (SIDE, SIDE))[..., None]
+    labels = _read_idx(labels_path, ())
+    if len(images) != len(labels):
+        raise UserError("{}: {} labels for the {} pictures of {}".format(
+            labels_path, len(labels), len(images), images_path))
+    if len(labels) and labels.max() >= NUM_CLASSES:
+        raise UserError("{}: holds the label {}; labels are 0 to {}".format(
+            labels_path, labels.max(), NUM_CLASSES - 1))
+    return images, labels
+
+
+def _find(folder, name):
+    for spelling in (name, name.replace("-idx", ".idx")):
+        for suffix in ("", ".gz"):
+            path = os.path.join(folder, spelling + suffix)
+            if os.path.isfile(path):
+                return path
+    raise UserError("{}: neither {} nor {}.gz is there".format(folder, name, name))
+
+
+def _read_idx(path, item_shape):
+    """The uint8 array [n, *item_shape] of an IDX file; reads no more than its header announces."""
+    opener = gzip.open if path.endswith(".gz") else open
+    try:
+        with opener(path, "rb") as file:
+            header = file.read(8 + 4 * len(item_shape))
+            count = _count(path, header, item_shape)
+            size = count * int(np.prod(item_shape, dtype=np.int64))
+            data = b"".join(iter(functools.partial(_read_some, file, [size + 1]), b""))
+    except (OSError, EOFError) as error:
+        raise UserError("{}: cannot be read: {}".format(path, error))
+    if len(data) != size:
+        raise UserError("{}: its header announces {} bytes of data, the file holds {}".format(
+            path, size, "more" if len(data) > size else len(data)))
+    return np.frombuffer(data, np.uint8).reshape((count,) + item_shape)
+
+
+def _count(path, header, item_shape):
+    magic = struct.pack(">BBBB", 0, 0, 8, 1 + len(item_shape))
+    if len(header) != 8 + 4 * len(item_shape) or header[:4] != magic:
+        raise UserError("{}: not an IDX file of {}".format(
+            path, "pictures" if item_shape else "labels"))
+    shape = struct.unpack(">%dI" % (1 + len(item_shape)), header[4:])
+    if shape[1:] != item_shape:
+        raise UserError("{}: pictures of {} where {} is expected".format(
+            path, "x".join(map(str, shape[1:])), "x".join(map(str, item_shape))))
+    if shape[0] > MOST_EXAMPLES:
+        raise UserError("{}: its header announces {} items; at most {} are read".format(
+            path, shape[0], MOST_EXAMPLES))
+    return shape[0]
+
+
+def _read_some(file, left, chunk=1 << 20):
+    """Up to a chunk of what is left to read: a lying header must not make us ask for it at once."""
+    data = file.read(min(chunk, left[0]))
+    left[0] -= len(data)
+    return data
