@@ -1,0 +1,124 @@
+"""What the environment says of the devices that train together on NPUs, checked.
+
+One process runs a device. RANK_SIZE and RANK_ID say how many there are and which one this is; with
+more than one, JOB_ID names the job and RANK_TABLE_FILE the devices' addresses. What is wrong there
+would otherwise show as a process that aborts or a collective that never ends.
+"""
+
+import ipaddress
+import os
+from typing import NamedTuple
+
+from config import UserError
+from devices import located_json
+
+
+class Cluster(NamedTuple):
+    """This process among those that train together.
+
+    Attributes:
+        rank: 0 to size - 1.
+        size: how many processes.
+    """
+    rank: int
+    size: int
+
+
+def read(environ):
+    """The `Cluster` that an environment describes.
+
+    Args:
+        environ: a mapping such as `os.environ`.
+
+    Raises:
+        UserError: naming the variable, or the rank table and the position in it.
+    """
+    size = _integer(environ, "RANK_SIZE", 1, lowest=1)
+    rank = _integer(environ, "RANK_ID", 0, lowest=0)
+    if rank >= size:
+        raise UserError("RANK_ID: {} is not below RANK_SIZE={}".format(rank, size))
+    if size > 1:
+        _need(environ, "JOB_ID", size)
+        check(_need(environ, "RANK_TABLE_FILE", size), size=size)
+    return Cluster(rank, size)
+
+
+def check(path, *, size):
+    """Checks a rank table for `size` devices; raises `UserError` naming file and position."""
+    if not os.path.isabs(path):
+        raise UserError("RANK_TABLE_FILE: must be an absolute path, not {}".format(path))
+    try:
+        _check_document(located_json.read(path), size)
+    except located_json.BadJson as error:
+        raise UserError("RANK_TABLE_FILE: {}: {}".format(path, error))
+
+
+def _integer(environ, name, default, *, lowest):
+    text = environ.get(name) or str(default)
+    if not text.isdigit() or int(text) < lowest:
+        raise UserError("{}: must be a whole number of at least {}, not {!r}".format(
+            name, lowest, text))
+    return int(text)
+
+
+def _need(environ, name, size):
+    if not environ.get(name):
+        raise UserError("{}: must be set where RANK_SIZE is {}".format(name, size))
+    return environ[name]
+
+
+def _check_document(document, size):
+    servers = _member(document, (), "server_list", list)
+    _equal(document, "server_count", str(len(servers)))
+    _equal(document, "status", "completed")
+    _equal(document, "version", "1.0")
+    ranks, devices = set(), set()
+    for number in range(len(servers)):
+        server = ("server_list", number)
+        _member(document, server, "server_id", str)
+        for index in range(len(_member(document, server, "device", list))):
+            place = server + ("device", index)
+            rank, device = _check_device(document, place)
+            for name, number_given, taken in (("rank_id", rank, ranks),
+                                              ("device_id", (number, device), devices)):
+                if number_given in taken:
+                    raise document.error(place + (name,), "given twice")
+                taken.add(number_given)
+    if sorted(ranks) != list(range(size)):
+        raise document.error(("server_list",), "must hold the ranks 0 to {} (RANK_SIZE={}), holds "
+                             "{}".format(size - 1, size, sorted(ranks)))
+
+
+def _check_device(document, path):
+    """(rank, device) numbers of one device, after checking its entry."""
+    numbers = {}
+    for name in ("device_id", "rank_id"):
+        text = _member(document, path, name, str)
+        if not text.isdigit():
+            raise document.error(path + (name,), "must be a whole number in quotes")
+        numbers[name] = int(text)
+    try:
+        ipaddress.ip_address(_member(document, path, "device_ip", str))
+    except ValueError:
+        raise document.error(path + ("device_ip",), "must be an IP address in quotes")
+    return numbers["rank_id"], numbers["device_id"]
+
+
+def _equal(document, name, expected):
+    if _member(document, (), name, str) != expected:
+        raise document.error((name,), "must be \"{}\"".format(expected))
+
+
+def _member(document, path, name, kind):
+    """The member `name`, of type `kind`, of the object at `path`."""
+    value = document.value
+    for part in path:
+        value = value[part]
+    if not isinstance(value, dict):
+        raise document.error(path, "must be an object")
+    if name not in value:
+        raise document.error(path, "{} is missing".format(name))
+    if not isinstance(value[name], kind):
+        raise document.error(path + (name,), "must be {}".format(
+            {str: "text in quotes", list: "a list"}[kind]))
+    return value[name]
