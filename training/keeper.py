@@ -1,0 +1,110 @@
+"""A run's checkpoints: where it stands, saving that and coming back to it."""
+
+import json
+import math
+import time
+from typing import NamedTuple
+
+import checkpoint
+import config as options
+from config import UserError
+
+# A cross entropy of this size means weights out of all bounds; nothing good follows from them.
+EXPLODED_LOSS = 1e4
+MOST_ROLLBACKS = 3
+SAVE_TRIES = 3
+SECONDS_BETWEEN_TRIES = 2.0
+
+
+class Progress(NamedTuple):
+    """Where a run stands.
+
+    Attributes:
+        step: training steps done.
+        seconds: of training so far.
+        draw: which stream of permutations and z the run is on; each rollback takes another.
+    """
+    step: int = 0
+    seconds: float = 0.0
+    draw: int = 0
+
+
+class Keeper:
+    """Saves and restores the `Progress` and the variables of one run."""
+
+    def __init__(self, *, config, program, warn):
+        """Args:
+            config: `Config`.
+            program: `training.program.Program`.
+            warn: called with one line about each checkpoint passed over and each retry.
+        """
+        self._config = config
+        self._program = program
+        self._warn = warn
+        self._folder = options.checkpoint_dir(config)
+
+    def restore(self, session):
+        """Initializes the variables, then loads the newest sound checkpoint if there is one.
+
+        Raises:
+            UserError: there are checkpoints, but none can be used.
+        """
+        session.run(self._program.initialize)
+        checkpoint.clear_leftovers(self._folder)
+        try:
+            found = checkpoint.restore_newest(session, self._program.saver, self._folder,
+                                              warn=self._warn)
+        except checkpoint.Damaged as damage:
+            raise UserError("--out_name: {}; give another to start anew".format(damage))
+        if found is None:
+            return Progress()
+        return Progress(found.step, found.state["seconds"], found.state["draw"])
+
+    def save(self, session, progress):
+        """Writes a checkpoint, trying again where it fails.
+
+        Raises:
+            UserError: it failed each time, or a variable is no number any more.
+        """
+        if not session.run(self._program.finite):
+            raise UserError("step {}: a weight is no finite number any more; the checkpoints before "
+                            "it are kept, none was written".format(progress.step))
+        state = {"seconds": progress.seconds, "draw": progress.draw,
+                 "options": json.loads(options.to_json(self._config))}
+        for tries_left in reversed(range(SAVE_TRIES)):
+            try:
+                return checkpoint.save(session, self._program.saver, self._folder,
+                                       step=progress.step, state=state,
+                                       max_to_keep=self._config.max_to_keep)
+            except OSError as error:
+                if not tries_left:
+                    raise UserError("--checkpoint_dir: no checkpoint could be written at step {}: "
+                                    "{}".format(progress.step, error))
+                self._warn("checkpoint at step {} failed, trying again: {}".format(
+                    progress.step, error))
+                time.sleep(SECONDS_BETWEEN_TRIES)
+
+    def roll_back(self, session, progress, values):
+        """Back to the last checkpoint and on with another draw.
+
+        Returns:
+            The `Progress` to go on from.
+
+        Raises:
+            UserError: `--on_nan=stop`, no checkpoint to go back to, or too many rollbacks.
+        """
+        name = next(name for name in ("d_loss", "g_loss") if not is_sound(values[name]))
+        trouble = "{} is {} at step {}".format(name, values[name], progress.step)
+        if self._config.on_nan == "stop":
+            raise UserError("{}; stopped (--on_nan=rollback would go back and draw anew)".format(
+                trouble))
+        if progress.draw == MOST_ROLLBACKS:
+            raise UserError("{}; stopped after {} rollbacks".format(trouble, MOST_ROLLBACKS))
+        restored = self.restore(session)
+        self._warn("{}; back to step {} with another draw".format(trouble, restored.step))
+        return restored._replace(draw=progress.draw + 1, seconds=progress.seconds)
+
+
+def is_sound(loss):
+    """Whether a loss is a number of a size that training can come back from."""
+    return math.isfinite(loss) and abs(loss) < EXPLODED_LOSS

@@ -1,0 +1,78 @@
+"""Before a run: its folder, its seed, and whether it goes on with one that stands there."""
+
+import contextlib
+import os
+
+import config as options
+import utils
+from config import UserError
+from datasets import pipeline
+
+
+@contextlib.contextmanager
+def opened_run(config, dataset):
+    """The config of the run to train: named, seeded, filed as FLAGS.json, its folder held.
+
+    Yields:
+        The `Config`, with every field filled in.
+
+    Raises:
+        UserError: the data set is smaller than a batch, a run of other options stands in the folder,
+            another process trains there, or nothing can be written there.
+    """
+    pipeline.steps_per_epoch(dataset, batch_size=config.batch_size, train_size=config.train_size)
+    if config.resume and not config.out_name:
+        config = config._replace(out_name=_newest_fitting(config))
+    if not config.out_name:
+        config = config._replace(out_name=_free_name(config))
+    folder = options.run_dir(config)
+    print("run: {}".format(folder))
+    with _held(folder):
+        path = os.path.join(folder, options.OPTIONS_FILE)
+        if os.path.exists(path):
+            config = _continued(config, options.read_options(path))
+        if config.seed is None:
+            config = config._replace(seed=int.from_bytes(os.urandom(4), "little") >> 1)
+        print("seed: {}".format(config.seed))
+        try:
+            utils.write_text(path, options.to_json(config))
+        except OSError as error:
+            raise UserError("--out_dir: {}".format(error))
+        yield config
+
+
+def _held(folder):
+    """The run's folder, made and locked for this process; a context manager."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        return utils.lock_folder(folder)
+    except BlockingIOError:
+        raise UserError("--out_name: another process is training in {}".format(folder))
+    except OSError as error:
+        raise UserError("--out_dir: {}".format(error))
+
+
+def _newest_fitting(config):
+    for name, saved in options.saved_runs(config):
+        seeded = config if config.seed is not None else config._replace(seed=saved.get("seed"))
+        if not options.differences(seeded, saved):
+            return name
+    raise UserError("--resume: no run in {} was trained with these options".format(config.out_dir))
+
+
+def _free_name(config):
+    name = options.run_name(config)
+    taken = 0
+    while os.path.exists(os.path.join(config.out_dir, name + "-{}".format(taken) * bool(taken))):
+        taken += 1
+    return name + "-{}".format(taken) * bool(taken)
+
+
+def _continued(config, saved):
+    """The config with the seed of the run that stands in its folder, if its options agree."""
+    if config.seed is None:
+        config = config._replace(seed=saved.get("seed"))
+    for name, there, asked in options.differences(config, saved):
+        raise UserError("--{}: the run in {} has {}, not {}; give that, or another --out_name".format(
+            name, options.run_dir(config), there, asked))
+    return config

@@ -1,0 +1,172 @@
+"""Losses to one training step: D once, then G twice on the same z and labels.
+
+Fused (the default) is one `session.run` a step. Its second G update must see the weights that the
+first one left, so each later forward pass is built inside the control dependencies of the update
+before it; finished train ops that are merely chained would have run their forward passes earlier.
+Variables are resource variables, whose reads are ordered by these dependencies. G has not moved
+between the D update and the first G update, so that forward pass is built once for both.
+"""
+
+import collections
+from typing import Callable, NamedTuple, Tuple
+
+import tensorflow.compat.v1 as tf
+
+import model
+import ops
+from datasets.pipeline import Batch
+
+
+class Optimizers(NamedTuple):
+    """One optimizer for each network, already wrapped for the device and the ranks.
+
+    Attributes:
+        d, g: the optimizers.
+        d_readings, g_readings: `() -> dict`: build what each tells of itself, name -> scalar, read
+            where they are called (see `devices.loss_scale.NetworkOptimizer`).
+    """
+    d: tf.train.Optimizer
+    g: tf.train.Optimizer
+    d_readings: Callable = dict
+    g_readings: Callable = dict
+
+
+class TrainStep(NamedTuple):
+    """One training step.
+
+    Attributes:
+        runs: the fetches (name -> tensor or op) of each `session.run` of a step, in order. Together
+            they hold d_loss_real, d_loss_fake, d_loss, d_accuracy (share of D's right answers in
+            [0, 1]), g_loss_first and g_loss, float32 scalars of the passes that made the updates, and
+            the optimizers' readings after their last update of the step.
+        watched: what TensorBoard's histograms and pictures are made of, available in the first run:
+            z [N, Z], d_real and d_fake (probabilities [N, 1]), images [N, H, W, C].
+        readings: the optimizers' readings, to be fetched between steps.
+    """
+    runs: Tuple[dict, ...]
+    watched: dict
+    readings: dict
+
+
+def build_train_step(*, networks, batch, optimizers, fused=True):
+    """Builds the ops of one step on `batch`.
+
+    Args:
+        networks: `model.Networks`.
+        batch: `Batch` of tensors with a known batch size.
+        optimizers: `Optimizers`.
+        fused: one run a step instead of three.
+
+    Raises:
+        AssertionError: a gradient or a batch norm statistic belongs to the wrong network, or to none.
+    """
+    build = _fused if fused else _separate
+    runs, watched = build(networks, batch, optimizers)
+    step = TrainStep(runs, watched, dict(optimizers.d_readings(), **optimizers.g_readings()))
+    assert not _unclaimed(), "batch norm statistics that no update applies: %s" % _unclaimed()
+    return step
+
+
+def _fused(networks, batch, optimizers):
+    fakes, fakes_stats = _recorded(networks.generator, batch.z, batch.labels)
+    d_run, watched = _d_update(networks, batch, fakes, fakes_stats, optimizers)
+    with tf.control_dependencies([d_run["d_update"]]):
+        first = _g_update(networks, batch, fakes, fakes_stats, optimizers.g)
+    with tf.control_dependencies([first["g_update"]]):
+        fakes, fakes_stats = _recorded(networks.generator, batch.z, batch.labels)
+        second = _g_update(networks, batch, fakes, fakes_stats, optimizers.g)
+    second.update(_after(second["g_update"], optimizers.g_readings))
+    return (dict(d_run, g_loss_first=first["g_loss"], **second),), watched
+
+
+def _separate(networks, batch, optimizers):
+    load, batch = _staged(batch)
+    with tf.control_dependencies([load]):
+        d_batch = Batch(*[tf.identity(part) for part in batch])
+        fakes, fakes_stats = _recorded(networks.generator, d_batch.z, d_batch.labels)
+        d_run, watched = _d_update(networks, d_batch, fakes, fakes_stats, optimizers)
+    fakes, fakes_stats = _recorded(networks.generator, batch.z, batch.labels)
+    g_run = _g_update(networks, batch, fakes, fakes_stats, optimizers.g)
+    first = {"g_loss_first": g_run["g_loss"], "g_update": g_run["g_update"]}
+    g_run.update(_after(g_run["g_update"], optimizers.g_readings))
+    return (d_run, first, g_run), watched
+
+
+def _after(update, readings):
+    with tf.control_dependencies([update]):
+        return readings()
+
+
+def _d_update(networks, batch, fakes, fakes_stats, optimizers):
+    """The fetches of the D update and the watched tensors.
+
+    G's pass counts for G's moving averages here too: in the reference's three runs each run made
+    its own pass, and a shared one stands for both.
+    """
+    real_logits, real_stats = _recorded(networks.discriminator, batch.images, batch.labels)
+    fake_logits, fake_stats = _recorded(networks.discriminator, fakes, batch.labels)
+    losses = model.gan_losses(real_logits, fake_logits)
+    update = _update(optimizers.d, losses.d, "discriminator",
+                     own=real_stats + fake_stats, others=fakes_stats)
+    right = tf.concat([real_logits > 0, fake_logits <= 0], 0)
+    fetches = {"d_update": update, "d_loss_real": losses.d_real, "d_loss_fake": losses.d_fake,
+               "d_loss": losses.d, "d_accuracy": tf.reduce_mean(tf.cast(right, tf.float32))}
+    fetches.update(_after(update, optimizers.d_readings))
+    watched = {"z": batch.z, "d_real": tf.sigmoid(real_logits), "d_fake": tf.sigmoid(fake_logits),
+               "images": fakes}
+    return fetches, watched
+
+
+def _g_update(networks, batch, fakes, fakes_stats, optimizer):
+    """The fetches of one G update."""
+    logits, logits_stats = _recorded(networks.discriminator, fakes, batch.labels)
+    loss = model.generator_loss(logits)
+    update = _update(optimizer, loss, "generator", own=fakes_stats, others=logits_stats)
+    return {"g_update": update, "g_loss": loss}
+
+
+def _update(optimizer, loss, scope, *, own, others):
+    """One op: the gradient step of the network `scope`, and the moving averages of both networks."""
+    variables = model.variables_of(scope, trainable=True)
+    with tf.variable_scope(scope[0] + "_optim", reuse=tf.AUTO_REUSE):
+        gradients = optimizer.compute_gradients(loss, var_list=variables)
+        assert all(gradient is not None for gradient, _ in gradients), "a gradient is missing"
+        apply = optimizer.apply_gradients(gradients)
+    assert all(v.op.name.startswith(scope) for v, _ in own), "statistics of the other network"
+    assert not any(v.op.name.startswith(scope) for v, _ in others), "statistics counted twice"
+    return tf.group(apply, *_moved_averages(own + others))
+
+
+def _moved_averages(statistics):
+    """Ops that move each average by its passes in their order; marks the statistics as claimed."""
+    passes = collections.OrderedDict()
+    for variable, value in statistics:
+        tf.add_to_collection(_CLAIMED, value)
+        passes.setdefault(variable.op.name, (variable, []))[1].append(value)
+    return [ops.moved_average(variable, values) for variable, values in passes.values()]
+
+
+def _recorded(network, *inputs):
+    """A training-mode pass: its result and the batch norm statistics that it left."""
+    before = len(tf.get_collection(ops.STATISTICS))
+    result = network(*inputs, training=True)
+    return result, tf.get_collection(ops.STATISTICS)[before:]
+
+
+_CLAIMED = "batch_norm_statistics_claimed"
+
+
+def _unclaimed():
+    claimed = {value.name for value in tf.get_collection(_CLAIMED)}
+    return [value.name for _, value in tf.get_collection(ops.STATISTICS)
+            if value.name not in claimed]
+
+
+def _staged(batch):
+    """(op that stores the next batch, the stored batch): three runs must see one and the same."""
+    stores = [tf.get_variable("staged_" + name, part.shape, part.dtype, tf.zeros_initializer(),
+                              trainable=False, use_resource=True,
+                              collections=[tf.GraphKeys.LOCAL_VARIABLES])
+              for name, part in zip(Batch._fields, batch)]
+    load = tf.group(*[store.assign(part, read_value=False) for store, part in zip(stores, batch)])
+    return load, Batch(*stores)
