@@ -1,0 +1,17 @@
+# The same scripts under short names; each also runs by itself and from any folder.
+.PHONY: setup test test-all lint bench
+
+setup:                  ## choose or build the environment and say what was chosen
+	bash test/env.sh
+
+test:                   ## lint and the tests that take seconds; make test ARGS="-k download"
+	bash test/run_tests.sh $(ARGS)
+
+test-all:               ## lint and all tests
+	bash test/run_tests.sh --all $(ARGS)
+
+lint:                   ## flake8 alone
+	bash test/run_tests.sh --lint
+
+bench:                  ## images/s of one epoch of MNIST; make bench ARGS=--data_path=/data
+	bash test/train_performance_1p.sh $(ARGS)
