@@ -1,0 +1,19 @@
+"""Makes the project's modules importable and gives every test a graph and folders of its own."""
+
+import os
+import sys
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, ROOT)
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture
+def graph():
+    """An empty graph as the default one, with TensorFlow 2.x behaving as 1.15."""
+    import tensorflow.compat.v1 as tf
+    tf.disable_v2_behavior()
+    with tf.Graph().as_default() as graph:
+        yield graph
