@@ -7,6 +7,7 @@
 A user's mistake is one line and exit code 2.
 """
 
+import contextlib
 import importlib
 import os
 import sys
@@ -299,12 +300,26 @@ def _need_tensorflow():
     """Imports TensorFlow as 1.15, or says in one line how to get it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")      # its notes on the CPU are not for users
     try:
-        import tensorflow.compat.v1 as tf
+        with _silent_standard_error():
+            import tensorflow.compat.v1 as tf
     except ImportError as error:
         raise UserError("{} cannot import TensorFlow ({}); set the environment up with: "
                         "bash test/env.sh".format(sys.executable, error))
     tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
+
+
+@contextlib.contextmanager
+def _silent_standard_error():
+    """TensorFlow 2.x writes notes on oneDNN while it is imported, whatever its log level."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 if __name__ == "__main__":

@@ -115,6 +115,8 @@ def _plain_config(config):
                            intra_op_parallelism_threads=config.intra_op_threads,
                            inter_op_parallelism_threads=config.inter_op_threads)
     proto.gpu_options.allow_growth = True
+    # It fails on the gradients of leaky ReLU and (TensorFlow 2.21) prints so at each session's start.
+    proto.graph_options.rewrite_options.remapping = proto.graph_options.rewrite_options.OFF
     return proto
 
 
