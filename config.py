@@ -70,6 +70,7 @@ class Config(NamedTuple):
     architecture: Optional[str] = None      # a key of model.ARCHITECTURES
     num_classes: Optional[int] = None       # 0 where there are no labels
     class_names: Tuple[str, ...] = ()
+    num_examples: Optional[int] = None      # pictures in the set; train_size may take fewer
 
     # The networks
     z_dim: int = 100
@@ -151,6 +152,9 @@ FREE_TO_CHANGE = frozenset("""
     variable_memory_max_size iterations_per_loop fused_step generate_format seeds classes
     interpolate arithmetic eval_samples export_batch_size export_format
 """.split())
+
+# No flags: the data set says them (`datasets.registry.open_dataset`).
+SAID_BY_DATA = ("architecture", "num_classes", "class_names", "num_examples")
 
 # What sampling, evaluation and export take from the saved run; the rest is the command line's.
 RUN_FIELDS = tuple(name for name in Config._fields if name not in FREE_TO_CHANGE)

@@ -219,8 +219,7 @@ def config_from_flags(values):
 
 def _flag_names():
     back = {field: flag for flag, field in RENAMED.items()}
-    no_flags = ("architecture", "num_classes", "class_names")
-    return [back.get(field, field) for field in Config._fields if field not in no_flags]
+    return [back.get(field, field) for field in Config._fields if field not in options.SAID_BY_DATA]
 
 
 def parse(argv):

@@ -32,7 +32,7 @@ def open_dataset(config):
     height, width, channels = dataset.image_shape
     filled = config._replace(
         architecture=dataset.architecture, num_classes=dataset.num_classes,
-        class_names=tuple(dataset.class_names),
+        class_names=tuple(dataset.class_names), num_examples=dataset.num_examples,
         output_height=height, output_width=width, channels=channels)
     if not config.crop:
         filled = filled._replace(input_height=config.input_height or height,

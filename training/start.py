@@ -73,6 +73,10 @@ def _continued(config, saved):
     if config.seed is None:
         config = config._replace(seed=saved.get("seed"))
     for name, there, asked in options.differences(config, saved):
+        if name in options.SAID_BY_DATA:
+            raise UserError("--dataset: {} of {} was {} when the run in {} began and is {} now; give "
+                            "another --out_name".format(
+                                name, config.dataset, there, options.run_dir(config), asked))
         raise UserError("--{}: the run in {} has {}, not {}; give that, or another --out_name".format(
             name, options.run_dir(config), there, asked))
     return config

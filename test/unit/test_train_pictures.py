@@ -84,3 +84,11 @@ def test_too_many_bad_files_end_a_run_with_its_checkpoint(root):
 def test_more_than_one_batch_is_needed(root):
     with pytest.raises(UserError, match="^--batch_size: 13 .* more than the 12 pictures of set"):
         run(root, "run", batch_size=13)
+
+
+def test_a_set_that_has_changed_makes_another_run(root):
+    run(root, "run", epoch=1)
+    pictures.write(root / "set" / "cat" / "new.png", pictures.colours(20, 24, 99))
+    with pytest.raises(UserError, match="^--dataset: num_examples of set was 12 .* and is 13 now"):
+        run(root, "run", epoch=2)
+    assert len(losses(root, "run")) == 3
