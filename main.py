@@ -29,6 +29,7 @@ JOBS = (
     ("seeds", "inference.sample.generate"),
     ("interpolate", "inference.walks.interpolate"),
     ("arithmetic", "inference.walks.arithmetic"),
+    ("evaluate", "inference.evaluate.evaluate"),
     ("report", "inference.page.write_page"),
 )
 
@@ -263,7 +264,7 @@ def run(config):
     _need_tensorflow()
     if config.train:
         return _train(config)
-    unfinished = [name for name in ("evaluate", "export", "freeze", "freeze_discriminator")
+    unfinished = [name for name in ("export", "freeze", "freeze_discriminator")
                   if getattr(config, name)]
     if unfinished:
         raise UserError("--{}: not built yet".format(unfinished[0]))

@@ -115,7 +115,7 @@ def test_options_of_another_run_are_refused_with_both_values(tmp_path):
 
 
 def test_a_second_process_on_one_run_is_refused_and_a_dead_one_holds_nothing(tmp_path):
-    first = started(tmp_path, "--epoch=5000", "--seed=1")
+    first = started(tmp_path, "--epoch=5000", "--seed=1", "--ckpt_freq=1000000")
     second = run_main("--train", "--out_dir=" + str(tmp_path), "--out_name=run", "--epoch=6000", *SMALL)
     first.kill()
     first.communicate()

@@ -1,0 +1,81 @@
+"""How far generated pictures are from real ones, as numbers; arrays in, floats out."""
+
+import numpy as np
+import scipy.linalg
+
+import utils
+
+NEIGHBOUR_BLOCK = 500       # queries compared at once: with 50,000 others 200 MB of distances
+KID_SUBSETS = 20
+KID_SUBSET_SIZE = 1000
+
+
+def nearest_neighbour_error(images, labels, test_images, test_labels, *, progress="off"):
+    """The error of a 1-nearest-neighbour classifier in pixel space, in percent.
+
+    The measure of arXiv 1511.06434, section 6: labelled samples classify the real test pictures.
+    Exact: pixels are integers, whose squared distances double precision holds without rounding.
+
+    Args:
+        images, labels: what is searched: uint8 [N, ...] and integers [N].
+        test_images, test_labels: what is classified: uint8 [M, ...] and integers [M].
+        progress: "on", "off" or "auto", for the progress bar.
+    """
+    from sklearn.metrics import pairwise_distances_argmin      # takes a second
+    points, queries = [array.reshape(len(array), -1).astype(np.float64)
+                       for array in (images, test_images)]
+    wrong = 0
+    with utils.progress_bar(progress, total=len(queries), unit="picture", desc="neighbours") as bar:
+        for start in range(0, len(queries), NEIGHBOUR_BLOCK):
+            block = slice(start, start + NEIGHBOUR_BLOCK)
+            nearest = pairwise_distances_argmin(queries[block], points)
+            wrong += int((labels[nearest] != test_labels[block]).sum())
+            bar.update(len(nearest))
+    return 100.0 * wrong / len(queries)
+
+
+def frechet_distance(features, other):
+    """The Frechet distance of two Gaussians with the features' means and covariances.
+
+    |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), as in arXiv 1706.08500.
+
+    Args:
+        features, other: float [N, F] and [M, F], N and M at least 2.
+
+    Returns:
+        At least 0, in squared units of the features.
+    """
+    means = [array.mean(0, dtype=np.float64) for array in (features, other)]
+    covariances = [np.atleast_2d(np.cov(array, rowvar=False)) for array in (features, other)]
+    # The product has the eigenvalues of S1^(1/2) S2 S1^(1/2), which are real and not negative.
+    eigenvalues = scipy.linalg.eigvals(covariances[0].dot(covariances[1])).real
+    root_trace = np.sqrt(np.maximum(eigenvalues, 0)).sum()
+    distance = (np.square(means[0] - means[1]).sum()
+                + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * root_trace)
+    return max(float(distance), 0.0)
+
+
+def kernel_distance(features, other):
+    """The kernel distance KID of arXiv 1801.01401: unbiased, so it may be a little below 0.
+
+    The mean over subsets, drawn by a fixed seed, of the squared maximum mean discrepancy under the
+    kernel (x y / F + 1)^3.
+
+    Args:
+        features, other: float [N, F] and [M, F], N and M at least 2.
+    """
+    random = np.random.RandomState(0)
+    size = min(KID_SUBSET_SIZE, len(features), len(other))
+    return float(np.mean([
+        _discrepancy(*[array[random.permutation(len(array))[:size]].astype(np.float64)
+                       for array in (features, other)]) for _ in range(KID_SUBSETS)]))
+
+
+def _discrepancy(x, y):
+    n = len(x)
+    within = [(_kernel(a, a).sum() - np.trace(_kernel(a, a))) / (n * (n - 1)) for a in (x, y)]
+    return sum(within) - 2 * _kernel(x, y).mean()
+
+
+def _kernel(x, y):
+    return (x.dot(y.T) / x.shape[1] + 1) ** 3
