@@ -82,21 +82,25 @@ class Watch:
         """A step's batch cannot be made."""
         self._failures[draw, step] = error
 
-    def raise_failure(self):
-        """Raises `InputError` if it was the next step's batch that a session failed for."""
-        if self._next in self._failures:
-            raise InputError(str(self._failures[self._next]))
+    def raise_failure(self, steps=1):
+        """Raises `InputError` if it was a batch of the next steps that a session failed for."""
+        draw, first = self._next
+        for step in range(first, first + steps):
+            if (draw, step) in self._failures:
+                raise InputError(str(self._failures[draw, step]))
 
-    def share_waited(self, started):
-        """The share of the step just run, in [0, 1], that it waited for its batch.
+    def share_waited(self, started, steps=1):
+        """The share of the run just made, in [0, 1], that it waited for the batch of its first step.
 
         Args:
-            started: `time.perf_counter()` when the step began, which is when it asked for the batch.
+            started: `time.perf_counter()` when the run began, which is when it asked for the batch.
+            steps: that it made.
         """
         now = time.perf_counter()
-        draw, step = self._next
-        self._next = (draw, step + 1)
-        waited = self._ready.pop((draw, step), started) - started
+        draw, first = self._next
+        self._next = (draw, first + steps)
+        waited = [self._ready.pop((draw, step), started) - started
+                  for step in range(first, first + steps)][0]
         return min(max(waited / (now - started), 0.0), 1.0)
 
 

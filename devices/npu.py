@@ -12,6 +12,8 @@ import tensorflow.compat.v1 as tf
 from devices import loss_scale
 
 OPTIMIZER = "NpuOptimizer"
+# The device loops a node of exactly this name and no other.
+LOOPED_NODE = "IterationOp"
 
 
 def load():
@@ -80,6 +82,23 @@ def scale_loss(optimizer, scale, *, distributed):
             incr_ratio=loss_scale.GROWTH, decr_ratio=loss_scale.FALL)
     return (bridge.NPULossScaleOptimizer(optimizer, manager, is_distributed=distributed),
             manager.get_loss_scale)
+
+
+def loop(session, train_op, *, steps):
+    """An op that makes `steps` training steps on the device in one run ("iteration sinking").
+
+    To be called once, outside of any name scope, before the graph is finalized. The count stands in a
+    local variable of the session, so local variables must not be initialized afterwards.
+
+    Args:
+        session: `tf.Session`, configured with the same number as `iterations_per_loop`.
+        train_op: `tf.Operation` of one whole training step, fed by nothing but an iterator.
+        steps: in a run, at least 2.
+    """
+    util = importlib.import_module("npu_bridge.estimator.npu.util")
+    looped = util.set_iteration_per_loop(session, train_op, steps)
+    assert looped.name == LOOPED_NODE, "{} is not looped by the device".format(looped.name)
+    return looped
 
 
 def average_gradients(optimizer):

@@ -25,11 +25,15 @@ class Device(NamedTuple):
         build_optimizer: `(network, ranks) -> devices.loss_scale.NetworkOptimizer`: Adam for the
             network "d" or "g", wrapped for the ranks and the device. Not under control dependencies.
         profiles_itself: whether the session is told to profile, so that nobody else need.
+        steps_per_loop: training steps that the device can make in one run; 1 where it cannot loop.
+        loop: `(session, train_op) -> op` that makes so many steps (see `npu.loop`).
     """
     kind: str
     session_config: tf.ConfigProto
     build_optimizer: Callable
     profiles_itself: bool
+    steps_per_loop: int = 1
+    loop: Callable = lambda session, train_op: train_op
 
 
 def open_device(config, *, say=print):
@@ -73,10 +77,14 @@ def _open_npu(config, say):
     proto = _plain_config(config)
     npu.configure(proto, ascend.parameters(config, mixlist_path=mixlist_path))
     scale = ascend.scale_of(config)
-    say("device: NPU, --precision_mode={}, mixlist {}, loss scale {}".format(
-        config.precision_mode, mixlist_path or "none", scale))
+    steps = config.iterations_per_loop
+    say("device: NPU, --precision_mode={}, mixlist {}, loss scale {}{}".format(
+        config.precision_mode, mixlist_path or "none", scale,
+        ", {} steps a run (single ones up to the first multiple and after the last)".format(steps)
+        if steps > 1 else ""))
     return Device("npu", proto, functools.partial(_build_optimizer, config, scale, npu.scale_loss),
-                  profiles_itself=True)
+                  profiles_itself=True, steps_per_loop=steps,
+                  loop=functools.partial(npu.loop, steps=steps))
 
 
 def _open_gpu(config, reason, say):

@@ -11,7 +11,7 @@ from devices import ranks as ranks_module
 from training import report, samples, timeline
 from training.interrupt import Interruption
 from training.keeper import Keeper, Progress, is_sound
-from training.program import build_program, run_step
+from training.program import build_program, run_steps, steps_of_run, with_loop
 
 
 def train(*, config, dataset, device):
@@ -36,9 +36,10 @@ def train(*, config, dataset, device):
     folder = options.run_dir(config)
     with tf.Graph().as_default() as graph:
         program = build_program(config=config, dataset=dataset, ranks=ranks, device=device)
-        graph.finalize()
         with tf.Session(config=device.session_config) as session, \
                 timeline.training_run(session, config=config, device=device, say=print) as run:
+            program = with_loop(program, session, device)
+            graph.finalize()
             keeper = Keeper(config=config, program=program, warn=_warn)
             progress = keeper.restore(session)
             ranks.broadcast(session)
@@ -56,11 +57,13 @@ def _loop(session, run, program, progress, keeper, reporter, interruption, *, co
     saved_step = progress.step
     values = None
     while progress.step < last_step and interruption.signal_number is None:
-        step = progress.step + 1
+        steps = steps_of_run(program, progress.step, last_step)
+        step = progress.step + steps
         try:
-            values = run_step(run, program, with_summary=step % config.summary_freq == 0)
+            values = run_steps(run, program, steps=steps,
+                               with_summary=step % config.summary_freq == 0)
         except pipeline.InputError:
-            if progress.step > saved_step:
+            if progress.step > saved_step and steps == 1:   # within a loop nobody knows the step
                 keeper.save(session, progress)
             raise
         progress = Progress(step, reporter.seconds(), progress.draw)

@@ -1,4 +1,4 @@
-"""All the ops of a training run, built before its session exists."""
+"""All the ops of a training run."""
 
 import time
 from typing import NamedTuple
@@ -19,6 +19,8 @@ class Program(NamedTuple):
     Attributes:
         pipeline: `datasets.pipeline.Pipeline`.
         step: `training.step.TrainStep`.
+        runs: how many training steps -> the fetches of the session runs that make them, as
+            `TrainStep.runs`. Always holds 1.
         summary: TensorBoard's histograms and pictures, for the step's first run.
         grid: `training.samples.SampleGrid`.
         saver: `checkpoint.Saver` of all variables, the optimizers' included.
@@ -27,6 +29,7 @@ class Program(NamedTuple):
     """
     pipeline: pipeline.Pipeline
     step: training_step.TrainStep
+    runs: dict
     summary: tf.Tensor
     grid: samples.SampleGrid
     saver: checkpoint.Saver
@@ -49,36 +52,59 @@ def build_program(*, config, dataset, ranks, device):
     summary = report.summary_op(step.watched, value_range=networks.value_range,
                                 with_images=config.G_img_sum)
     variables = tf.global_variables()
-    return Program(batches, step, summary, grid,
+    return Program(batches, step, {1: step.runs}, summary, grid,
                    checkpoint.make_saver(variables, optional=d.state + g.state),
-                   _all_finite(variables),
-                   tf.group(tf.global_variables_initializer(), tf.local_variables_initializer()))
+                   _all_finite(variables), tf.global_variables_initializer())
 
 
-def run_step(run, program, *, with_summary):
-    """Runs one training step.
+def with_loop(program, session, device):
+    """The program with the runs of many steps that the device can make; before the graph is finalized.
+
+    Local variables must not be initialized afterwards: what the loop counts with is one.
+    """
+    if device.steps_per_loop == 1:
+        return program
+    fetches, = program.step.runs
+    updates = [fetches[name] for name in training_step.UPDATES]
+    losses = {name: fetch for name, fetch in fetches.items() if name not in training_step.UPDATES}
+    looped = dict(losses, g_update=device.loop(session, tf.group(*updates)))
+    return program._replace(runs={1: program.step.runs, device.steps_per_loop: (looped,)})
+
+
+def steps_of_run(program, step, last_step):
+    """How many steps to make at once after `step` steps: a loop from one of its multiples to the next.
+
+    Up to the first multiple (a run may be taken up anywhere) and after the last it is one by one.
+    """
+    loop = max(program.runs)
+    return loop if step % loop == 0 and step + loop <= last_step else 1
+
+
+def run_steps(run, program, *, steps, with_summary):
+    """Runs one training step, or at once as many as the device loops.
 
     Args:
         run: called like `session.run`.
+        steps: a key of `program.runs`.
 
     Returns:
-        Its fetched values by name (see `TrainStep`) and `input_wait`, the share of the step in
-        [0, 1] that was spent waiting for its batch.
+        The last step's fetched values by name (see `TrainStep`) and `input_wait`, the share of the
+        time in [0, 1] that was spent waiting for the (first) batch.
 
     Raises:
-        datasets.pipeline.InputError: its batch cannot be had; the step was not done.
+        datasets.pipeline.InputError: a batch cannot be had; that step was not done.
     """
     values = {}
     started = time.perf_counter()
     try:
-        for index, fetches in enumerate(program.step.runs):
+        for index, fetches in enumerate(program.runs[steps]):
             if with_summary and index == 0:
                 fetches = dict(fetches, summary=program.summary)
             values.update(run(fetches))
     except tf.errors.OpError:
-        program.pipeline.watch.raise_failure()
+        program.pipeline.watch.raise_failure(steps)
         raise
-    values["input_wait"] = program.pipeline.watch.share_waited(started)
+    values["input_wait"] = program.pipeline.watch.share_waited(started, steps)
     return values
 
 

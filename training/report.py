@@ -14,6 +14,7 @@ import tensorflow.compat.v1 as tf
 
 import utils
 from config import METRICS_FILE
+from training.step import UPDATES
 
 LOG_LINE = "[%8d Epoch: %2d/%2d %4d/%4d time: %4.4f, d_loss: %.8f  g_loss: %.8f"
 SAMPLE_LINE = "[Sample] d_loss: %.8f, g_loss: %.8f"
@@ -191,7 +192,7 @@ def _skipped(values):
 
 def _scalars(values):
     return {name: float(value) for name, value in values.items()
-            if name not in ("summary", "d_update", "g_update")}
+            if name != "summary" and name not in UPDATES}
 
 
 def _open_metrics(folder, first_step):

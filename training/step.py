@@ -17,6 +17,10 @@ import ops
 from datasets.pipeline import Batch
 
 
+# The fetches of a step that change the variables; the others only tell.
+UPDATES = ("d_update", "g_update")
+
+
 class Optimizers(NamedTuple):
     """One optimizer for each network, already wrapped for the device and the ranks.
 

@@ -118,7 +118,7 @@ def test_a_folder_that_vanishes_is_made_again(tmp_path):
 @pytest.fixture
 def bad_loss(monkeypatch):
     """Makes d_loss NaN the next times that the given steps are run; returns the list of steps."""
-    steps, real, run = [], loop.run_step, {"count": 0}
+    steps, real, run = [], loop.run_steps, {"count": 0}
 
     def run_step(session, program, **kwargs):
         values = real(session, program, **kwargs)
@@ -127,7 +127,7 @@ def bad_loss(monkeypatch):
             values["d_loss"] = float("nan")
         return values
 
-    monkeypatch.setattr(loop, "run_step", run_step)
+    monkeypatch.setattr(loop, "run_steps", run_step)
     return steps
 
 
@@ -169,7 +169,7 @@ def test_a_loss_out_of_all_bounds_stops_too(tmp_path):
 
 
 def test_weights_that_are_no_numbers_are_never_saved(tmp_path, monkeypatch):
-    real = loop.run_step
+    real = loop.run_steps
 
     def poisoned(run, program, **kwargs):
         values = real(run, program, **kwargs)
@@ -177,7 +177,7 @@ def test_weights_that_are_no_numbers_are_never_saved(tmp_path, monkeypatch):
         weight.load(np.full(weight.shape, np.nan), run.__self__)
         return values
 
-    monkeypatch.setattr(loop, "run_step", poisoned)
+    monkeypatch.setattr(loop, "run_steps", poisoned)
     with pytest.raises(UserError, match="a weight is no finite number any more"):
         train_here(tmp_path, "--train_size=16", "--epoch=1")
     assert not checkpoint.kept(str(tmp_path / "run" / "checkpoint"))
