@@ -30,6 +30,9 @@ JOBS = (
     ("interpolate", "inference.walks.interpolate"),
     ("arithmetic", "inference.walks.arithmetic"),
     ("evaluate", "inference.evaluate.evaluate"),
+    ("export", "inference.export.export"),
+    ("freeze", "inference.export.freeze"),
+    ("freeze_discriminator", "inference.export.freeze"),
     ("report", "inference.page.write_page"),
 )
 
@@ -264,12 +267,8 @@ def run(config):
     _need_tensorflow()
     if config.train:
         return _train(config)
-    unfinished = [name for name in ("export", "freeze", "freeze_discriminator")
-                  if getattr(config, name)]
-    if unfinished:
-        raise UserError("--{}: not built yet".format(unfinished[0]))
     asked = [job for flag, job in JOBS if getattr(config, flag) not in (None, False, 0)]
-    for job in asked or ["inference.sample.draw"]:
+    for job in sorted(set(asked), key=asked.index) or ["inference.sample.draw"]:
         module, function = job.rsplit(".", 1)
         getattr(importlib.import_module(module), function)(config)
     return 0
