@@ -210,6 +210,7 @@ def _write_onnx(run, folder):
     made, _ = converter.convert.from_graph_def(
         frozen, input_names=[name + ":0" for name in network.inputs],
         output_names=[name + ":0" for name in network.outputs], opset=ONNX_OPSET)
+    _rename(made.graph, {name + ":0": name for name in list(network.inputs) + list(network.outputs)})
     path = os.path.join(folder, "generator.onnx")
     with utils.atomic_path(path) as partial:
         _write_message(partial, made)
@@ -218,12 +219,21 @@ def _write_onnx(run, folder):
     return path
 
 
+def _rename(graph, names):
+    """Gives values of an ONNX graph other names, wherever they stand."""
+    for value in list(graph.input) + list(graph.output):
+        value.name = names.get(value.name, value.name)
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+
+
 def _compare(run, network, runtime_session):
     """Raises `UserError` if onnxruntime's pictures are not the generator's."""
     random = np.random.RandomState(0)
     values = {name: random.uniform(0, 1, [CHECKED_PICTURES] + tensor.shape.as_list()[1:]).astype(
         np.float32) for name, tensor in network.inputs.items()}
-    found, = runtime_session.run(["images:0"], {name + ":0": value for name, value in values.items()})
+    found, = runtime_session.run(["images"], values)
     with restored_session(run) as session:
         expected = session.run(network.outputs["images"],
                                {network.inputs[name]: value for name, value in values.items()})
