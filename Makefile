@@ -13,5 +13,5 @@ test-all:               ## lint and all tests
 lint:                   ## flake8 alone
 	bash test/run_tests.sh --lint
 
-bench:                  ## images/s of one epoch of MNIST; make bench ARGS=--data_path=/data
-	bash test/train_performance_1p.sh $(ARGS)
+bench:                  ## images/s beside the reference's schedule; make bench ARGS=--architecture=image
+	bash -c '. test/env.sh && choose_python && exec "$$PYTHON" benchmarks/train_speed.py $(ARGS)'

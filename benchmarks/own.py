@@ -1,0 +1,129 @@
+"""This project as a contestant of train_speed.py: its default step, or the reference's schedule.
+
+    python benchmarks/own.py default|reference|product mnist|image BATCH_SIZE
+
+`reference`: what the reference does in an iteration, of this project's parts and with TensorFlow's own
+kernels: three runs for D, G and G, three forward passes only to print, all histograms and pictures for
+TensorBoard, everything fed from the host. `product` measures the machine: one product of matrices.
+"""
+
+import collections
+import os
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np                                          # noqa: E402
+import tensorflow.compat.v1 as tf                           # noqa: E402
+
+import kernels                                              # noqa: E402
+import model                                                # noqa: E402
+from config import Config                                   # noqa: E402
+from datasets.pipeline import Batch, Dataset, read_batch, scaled    # noqa: E402
+from devices import ranks as ranks_module                   # noqa: E402
+from devices.session import open_device                     # noqa: E402
+from rounds import serve                                    # noqa: E402
+from training import report                                 # noqa: E402
+from training.program import build_program, run_steps       # noqa: E402
+from training.step import Optimizers, build_train_step      # noqa: E402
+
+SHAPES = {"mnist": (28, 28, 1), "image": (64, 64, 3)}
+CLASSES = {"mnist": 10, "image": 0}
+EXAMPLES = 4096
+PRODUCT_SIDE = 2048
+
+
+def main(schedule, architecture, batch_size):
+    tf.disable_v2_behavior()
+    tf.logging.set_verbosity(tf.logging.ERROR)
+    if schedule == "product":
+        return serve(_product())
+    config, dataset = _inputs(architecture, int(batch_size))
+    device = open_device(config, say=lambda line: None)
+    with tf.Graph().as_default(), tf.Session(config=device.session_config) as session:
+        build = {"default": _default, "reference": _reference}[schedule]
+        iterate = build(session, config, dataset, device)
+        serve(iterate, profile=lambda: _profile(session, iterate))
+
+
+def _inputs(architecture, batch_size):
+    """(config, dataset) of random pictures in memory: what is measured is the training."""
+    height, width, channels = SHAPES[architecture]
+    classes = CLASSES[architecture]
+    random = np.random.RandomState(0)
+    images = random.randint(0, 256, (EXAMPLES,) + SHAPES[architecture]).astype(np.uint8)
+    labels = np.eye(classes or 1, dtype=np.float32)[random.randint(0, classes or 1, EXAMPLES), :classes]
+    dataset = Dataset("random", architecture, SHAPES[architecture], classes, EXAMPLES,
+                      lambda indices: (images[indices], labels[indices]))
+    return Config(architecture=architecture, num_classes=classes, output_height=height,
+                  output_width=width, channels=channels, batch_size=batch_size, seed=0,
+                  device="cpu"), dataset
+
+
+def _default(session, config, dataset, device):
+    program = build_program(config=config, dataset=dataset, ranks=ranks_module.open_ranks(config),
+                            device=device)
+    session.run(program.initialize)
+    program.pipeline.start(session, 0, 0)
+    return lambda: run_steps(session.run, program, steps=1, with_summary=False)
+
+
+def _reference(session, config, dataset, device):
+    networks = model.build_networks(config.architecture, model.sizes_of(config), kernels.NATIVE)
+    shapes = [(config.batch_size,) + dataset.image_shape, (config.batch_size, dataset.num_classes),
+              (config.batch_size, config.z_dim)]
+    batch = Batch(*[tf.placeholder(tf.float32, shape) for shape in shapes])
+    optimizers = [tf.train.AdamOptimizer(config.learning_rate, beta1=config.beta1) for _ in range(2)]
+    step = build_train_step(networks=networks, batch=batch, optimizers=Optimizers(*optimizers),
+                            fused=False)
+    summary = report.summary_op(step.watched, value_range=networks.value_range, with_images=True)
+    d_run, first, second = step.runs
+    session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+    writer = tf.summary.FileWriter(tempfile.mkdtemp(prefix="dcgan-speed-"))
+    steps = iter(range(sys.maxsize))
+
+    def iterate():
+        images, labels, z = read_batch(dataset, next(steps), config=config)
+        feed = dict(zip(batch, (scaled(images.astype(np.float32), networks.value_range), labels, z)))
+        for fetches in (d_run, first, second):
+            writer.add_summary(session.run(dict(fetches, summary=summary), feed)["summary"])
+        for printed in (d_run["d_loss_fake"], d_run["d_loss_real"], second["g_loss"]):
+            session.run(printed, feed)
+
+    return iterate
+
+
+def _product():
+    """One product of two square matrices, as TensorFlow computes it."""
+    matrix = tf.Variable(tf.ones([PRODUCT_SIDE, PRODUCT_SIDE]), use_resource=True)
+    product = tf.reduce_max(tf.matmul(matrix, matrix))
+    session = tf.Session()
+    session.run(tf.global_variables_initializer())
+    return lambda: session.run(product)
+
+
+def _profile(session, iterate):
+    """{type of operation: milliseconds} of one iteration, summed over the threads."""
+    options, run = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), session.run
+    spent = collections.Counter()
+    types = {operation.name: operation.type for operation in session.graph.get_operations()}
+
+    def traced(fetches, feed_dict=None):
+        metadata = tf.RunMetadata()
+        values = run(fetches, feed_dict, options=options, run_metadata=metadata)
+        for device in metadata.step_stats.dev_stats:
+            for node in device.node_stats:
+                spent[types.get(node.node_name.split(":")[0], "other")] += node.op_end_rel_micros / 1000
+        return values
+
+    session.run = traced
+    iterate()
+    session.run = run
+    return spent
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
