@@ -1,7 +1,6 @@
 """How far generated pictures are from real ones, as numbers; arrays in, floats out."""
 
 import numpy as np
-import scipy.linalg
 
 import utils
 
@@ -45,6 +44,7 @@ def frechet_distance(features, other):
     Returns:
         At least 0, in squared units of the features.
     """
+    import scipy.linalg                                         # takes a second
     means = [array.mean(0, dtype=np.float64) for array in (features, other)]
     covariances = [np.atleast_2d(np.cov(array, rowvar=False)) for array in (features, other)]
     # The product has the eigenvalues of S1^(1/2) S2 S1^(1/2), which are real and not negative.
