@@ -20,10 +20,13 @@ def warn(line):
 
 
 def to_pixels(images, value_range):
-    """Network output to pixels: float [...] in `value_range` -> uint8 [...]; outliers are clipped."""
+    """Network output to pixels: float [...] in `value_range` -> uint8 [...].
+
+    Outliers are clipped; what is no number is 0.
+    """
     lowest, highest = value_range
     unit = (np.asarray(images, np.float32) - lowest) / (highest - lowest)
-    return np.clip(np.rint(unit * 255), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(255 * np.nan_to_num(unit)), 0, 255).astype(np.uint8)
 
 
 def grid(images, columns=None):

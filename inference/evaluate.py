@@ -21,7 +21,7 @@ FOLDER = "evaluation"
 LABEL_SEED = 0      # of the samples' labels; their latents are those of the seeds 0, 1, 2, ...
 # What the curve shows: the name in metrics.json, that in the legend, and what is drawn of a figure.
 CURVES = (("one_nn_error", "1-NN error (%)", float), ("frechet", "Frechet distance", float),
-          ("kid", "1,000 x KID", lambda figure: 1000 * figure),
+          ("kid", "KID", float),
           ("label_agreement", "wrong labels (%)", lambda figure: 100 - figure))
 
 

@@ -25,6 +25,7 @@ def test_a_grid_takes_any_number(count):
 def test_pixels_are_not_washed_out():
     assert utils.to_pixels([0.0, 0.5, 1.0], (0, 1)).tolist() == [0, 128, 255]
     assert utils.to_pixels([-1.0, 0.0, 1.0, 7.0], (-1, 1)).tolist() == [0, 128, 255, 255]
+    assert utils.to_pixels([float("nan"), 1.0], (0, 1)).tolist() == [0, 255]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
