@@ -239,7 +239,7 @@ def parse(argv):
         print(values.get_help())
         raise SystemExit(0)
     try:
-        rest = values(argv)[1:]
+        rest = values(_with_bare_evaluate(argv))[1:]
     except flags.Error as error:
         raise UserError(" ".join(str(error).split()))
     if rest:
@@ -247,6 +247,13 @@ def parse(argv):
     config = config_from_flags(values)
     options.check(config)
     return config
+
+
+def _with_bare_evaluate(argv):
+    """The command line with `--evaluate` by itself, which means the last checkpoint, spelled out."""
+    following = list(argv[1:]) + ["-"]
+    return [argument + "=last" if argument == "--evaluate" and next_one.startswith("-") else argument
+            for argument, next_one in zip(argv, following)]
 
 
 def main(argv):
@@ -276,12 +283,13 @@ def run(config):
 
 def _train(config):
     from datasets.registry import open_dataset
+    from devices.ranks import open_ranks
     from devices.session import open_device
     from training import loop, start
-    device = open_device(config)
+    device, ranks = open_device(config), open_ranks(config)
     config, dataset = open_dataset(config)
     with start.opened_run(config, dataset) as config:
-        signal_number = loop.train(config=config, dataset=dataset, device=device)
+        signal_number = loop.train(config=config, dataset=dataset, device=device, ranks=ranks)
         _report(config)
     return 0 if signal_number is None else 128 + signal_number
 

@@ -7,14 +7,13 @@ import tensorflow.compat.v1 as tf
 import config as options
 import utils
 from datasets import pipeline
-from devices import ranks as ranks_module
 from training import report, samples, timeline
 from training.interrupt import Interruption
 from training.keeper import Keeper, Progress, is_sound
 from training.program import build_program, run_steps, steps_of_run, with_loop
 
 
-def train(*, config, dataset, device):
+def train(*, config, dataset, device, ranks):
     """Trains in the folder `config.run_dir(config)` up to `config.epoch` epochs.
 
     A run that stands there already is taken up where it stopped.
@@ -23,6 +22,7 @@ def train(*, config, dataset, device):
         config: with every field filled in (`training.start.opened_run`).
         dataset: `datasets.pipeline.Dataset`.
         device: `devices.session.Device`.
+        ranks: `devices.ranks.Ranks`.
 
     Returns:
         The number of the signal that ended it early, or None.
@@ -30,7 +30,6 @@ def train(*, config, dataset, device):
     Raises:
         UserError: a checkpoint cannot be written, or the losses are no numbers any more.
     """
-    ranks = ranks_module.open_ranks(config)
     steps_per_epoch = pipeline.steps_per_epoch(
         dataset, batch_size=config.batch_size, ranks_size=ranks.size, train_size=config.train_size)
     folder = options.run_dir(config)
