@@ -31,6 +31,8 @@ NPU_ONLY = (
     "data_dump_step", "data_dump_path", "dump_mode", "profiling_options", "auto_tune_mode",
     "op_select_implmode", "session_device_id", "graph_memory_max_size", "variable_memory_max_size",
     "iterations_per_loop")
+# Folders, which mean nothing without the switch of what is written there.
+SWITCHES = {"over_dump_path": "over_dump", "data_dump_path": "data_dump_flag"}
 
 
 def check(config):
@@ -184,6 +186,7 @@ def without_effect(config, *, heeded=()):
     """
     names = NPU_ONLY + ("precision_mode", "loss_scale")
     return ["--" + name for name in names if name not in heeded
+            and getattr(config, SWITCHES.get(name, name)) is not False
             and _comparable(name, getattr(config, name))
             != _comparable(name, Config._field_defaults[name])]
 
