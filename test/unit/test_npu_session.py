@@ -344,7 +344,8 @@ def test_without_effect_is_said_once():
     lines = []
     session.open_device(Config(device="cpu", profiling=True), say=lines.append)
     assert len(lines) == 1
-    session.open_device(Config(device="cpu", over_dump_path="/o", data_dump_path="/d"), say=lines.append)
+    session.open_device(Config(device="cpu", over_dump_path="/o", data_dump_path="/d"),
+                        say=lines.append)
     assert len(lines) == 2          # a folder without its switch asks for nothing
 
 
