@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 import checkpoint
 import config as options
+import kernels
 import model
 from config import Config, UserError
 from devices import session as device_session
@@ -106,7 +107,7 @@ def opened_generator(run):
         (generate, networks): the function, of float32 arrays, and `model.Networks`.
     """
     sizes = model.sizes_of(run.config)
-    networks = model.build_networks(run.config.architecture, sizes)
+    networks = model.build_networks(run.config.architecture, sizes, kernels.of_device(run.device.kind))
     with tf.Graph().as_default():
         z = tf.placeholder(tf.float32, [None, sizes.z_dim], "z")
         y = tf.placeholder(tf.float32, [None, sizes.num_classes], "y")

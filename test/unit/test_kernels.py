@@ -10,7 +10,7 @@ import model
 # (H, W, C, K, S): even and odd sides, sides of one and two pixels, with labels and without.
 SHAPES = [(28, 28, 3, 2, 5), (7, 13, 3, 0, 4), (25, 50, 2, 3, 4), (14, 9, 4, 10, 3), (1, 2, 3, 2, 4)]
 # The largest difference, as a share of the largest number.
-TOLERANCE = {tf.float32: 1e-5, tf.float16: 1e-2}
+TOLERANCE = {tf.float32: 1e-5, tf.float16: 1e-2, tf.float64: 1e-12}
 BATCH = 3
 
 
@@ -44,7 +44,7 @@ def assert_equal(product, x_shape, w_shape, dtype):
                 atol=TOLERANCE[dtype] * np.abs(native).max())
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=["float32", "float16"])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=["float32", "float16", "float64"])
 @pytest.mark.parametrize("height,width,channels,classes,made", SHAPES)
 def test_convolution(graph, dtype, height, width, channels, classes, made):
     labels = tf.constant(numbers([BATCH, classes], seed=9), dtype)
@@ -52,7 +52,7 @@ def test_convolution(graph, dtype, height, width, channels, classes, made):
                  [BATCH, height, width, channels], [5, 5, channels + classes, made], dtype)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=["float32", "float16"])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=["float32", "float16", "float64"])
 @pytest.mark.parametrize("height,width,channels,classes,made", SHAPES)
 def test_transposed_convolution(graph, dtype, height, width, channels, classes, made):
     labels = tf.constant(numbers([BATCH, classes], seed=9), dtype)
@@ -61,7 +61,7 @@ def test_transposed_convolution(graph, dtype, height, width, channels, classes, 
                  [5, 5, made, channels + classes], dtype)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=["float32", "float16"])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=["float32", "float16", "float64"])
 def test_matrix_product(graph, dtype):
     assert_equal(lambda chosen, x, w: chosen.matmul(x, w), [BATCH, 5], [5, 7], dtype)
 
