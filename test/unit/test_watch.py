@@ -9,6 +9,7 @@ import utils
 from config import Config, UserError
 from datasets import pipeline, synthetic
 from datasets.registry import open_dataset
+from devices.ranks import open_ranks
 from devices.session import open_device
 from training import loop, start
 
@@ -73,7 +74,8 @@ def test_input_that_fails_ends_the_run_in_one_line_and_keeps_its_work(graph, tmp
     dataset = dataset._replace(read=read)
     with start.opened_run(config, dataset) as config:
         with pytest.raises(UserError, match="^--max_bad_files: enough$"):
-            loop.train(config=config, dataset=dataset, device=open_device(config))
+            loop.train(config=config, dataset=dataset, device=open_device(config),
+                       ranks=open_ranks(config))
     found = checkpoint.newest(options.checkpoint_dir(config), warn=pytest.fail)
     assert found.step == 4
     lines = utils.read_json_lines(str(tmp_path / "run" / "metrics.jsonl"))
