@@ -33,6 +33,10 @@ class UserError(Exception):
     """A mistake of the user's: one line that names the flag, file or variable; exit code 2."""
 
 
+class RankLost(Exception):
+    """Processes that train together cannot go on, since one has ended: one line; exit code 1."""
+
+
 class Config(NamedTuple):
     """Every option of a run, with its default. Immutable; `_replace` makes a changed copy."""
 
@@ -152,6 +156,10 @@ FREE_TO_CHANGE = frozenset("""
     variable_memory_max_size iterations_per_loop fused_step generate_format seeds classes
     interpolate arithmetic eval_samples export_batch_size export_format
 """.split())
+
+# Free to change, but by all ranks of a run at once: they must come to the same collectives together.
+IN_STEP = ("epoch", "on_nan", "sample_freq", "ckpt_freq", "summary_freq", "iterations_per_loop",
+           "fused_step")
 
 # No flags: the data set says them (`datasets.registry.open_dataset`).
 SAID_BY_DATA = ("architecture", "num_classes", "class_names", "num_examples")

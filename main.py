@@ -12,7 +12,7 @@ import importlib
 import os
 import sys
 
-from config import Z_DISTS, PRECISION_MODES, Config, UserError
+from config import Z_DISTS, PRECISION_MODES, Config, RankLost, UserError
 import config as options
 
 try:
@@ -265,6 +265,9 @@ def main(argv):
     except UserError as error:
         print("main.py: {}".format(error), file=sys.stderr)
         return 2
+    except RankLost as lost:
+        print("main.py: {}".format(lost), file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 
@@ -283,14 +286,17 @@ def run(config):
 
 def _train(config):
     from datasets.registry import open_dataset
-    from devices.ranks import open_ranks
+    from devices.ranks import guarded, open_ranks
     from devices.session import open_device
     from training import loop, start
-    device, ranks = open_device(config), open_ranks(config)
+    device = open_device(config)
+    ranks = open_ranks(device.kind)
     config, dataset = open_dataset(config)
-    with start.opened_run(config, dataset) as config:
+    with guarded(ranks), start.opened_run(config, dataset, ranks,
+                                          session_config=device.session_config) as config:
         signal_number = loop.train(config=config, dataset=dataset, device=device, ranks=ranks)
-        _report(config)
+        if ranks.rank == 0:
+            _report(config)
     return 0 if signal_number is None else 128 + signal_number
 
 

@@ -23,7 +23,7 @@ import kernels                                              # noqa: E402
 import model                                                # noqa: E402
 from config import Config                                   # noqa: E402
 from datasets.pipeline import Batch, Dataset, read_batch, scaled    # noqa: E402
-from devices import ranks as ranks_module                   # noqa: E402
+from devices.ranks import ALONE                             # noqa: E402
 from devices.session import open_device                     # noqa: E402
 from rounds import serve                                    # noqa: E402
 from training import report                                 # noqa: E402
@@ -64,7 +64,7 @@ def _inputs(architecture, batch_size):
 
 
 def _default(session, config, dataset, device):
-    program = build_program(config=config, dataset=dataset, ranks=ranks_module.open_ranks(config),
+    program = build_program(config=config, dataset=dataset, ranks=ALONE,
                             device=device)
     session.run(program.initialize)
     program.pipeline.start(session, 0, 0)

@@ -109,8 +109,8 @@ class Pipeline(NamedTuple):
 
     Attributes:
         batch: `Batch` of float32 tensors with known shapes.
-        start: `(session, first_step, draw)`: (re)starts the stream at a step, counted from 0.
-            Another `draw` gives other z and other permutations.
+        start: `(session, first_step, draw, offset)`: (re)starts the stream at a step, counted from
+            0. Another `draw` gives other z and other permutations; `offset` is that of `batch_indices`.
         watch: `Watch` on the stream.
     """
     batch: Batch
@@ -157,21 +157,26 @@ def epoch_order(num_examples, *, train_size, seed, draw, epoch):
     return order(_random(_SUBSET, seed).permutation(num_examples)[:train_size])
 
 
-def batch_indices(dataset, step, *, config, draw=0, rank=0, ranks_size=1):
-    """The indices [batch_size] of a step; the ranks' indices of one step are disjoint."""
+def batch_indices(dataset, step, *, config, draw=0, offset=0, rank=0, ranks_size=1):
+    """The indices [batch_size] of a step; the ranks' indices of one step are disjoint.
+
+    Args:
+        offset: the step at which the first epoch would have begun with so many ranks; not 0 once a
+            run has gone on with another number of them.
+    """
     steps = steps_per_epoch(dataset, batch_size=config.batch_size, ranks_size=ranks_size,
                             train_size=config.train_size)
-    epoch, position = divmod(step, steps)
+    epoch, position = divmod(step - offset, steps)
     order = epoch_order(dataset.num_examples, train_size=config.train_size, seed=config.seed,
                         draw=draw, epoch=epoch)
     first = (position * ranks_size + rank) * config.batch_size
     return order[first:first + config.batch_size]
 
 
-def read_batch(dataset, step, *, config, draw=0, rank=0, ranks_size=1):
+def read_batch(dataset, step, *, config, draw=0, offset=0, rank=0, ranks_size=1):
     """One step's (images uint8 [N, H, W, C], labels float32 [N, K], z float32 [N, Z]) arrays."""
     images, labels = dataset.read(batch_indices(
-        dataset, step, config=config, draw=draw, rank=rank, ranks_size=ranks_size))
+        dataset, step, config=config, draw=draw, offset=offset, rank=rank, ranks_size=ranks_size))
     z = latents(config.z_dist, (config.batch_size, config.z_dim), (config.seed, draw, step, rank))
     return images, labels, z
 
@@ -216,34 +221,35 @@ def input_pipeline(dataset, *, config, value_range, ranks):
     """
     first_step = tf.placeholder(tf.int64, [], "first_step")
     draw = tf.placeholder(tf.int64, [], "draw")
+    offset = tf.placeholder(tf.int64, [], "offset")
     watch = Watch()
 
-    def load(step, draw):
-        step, draw = int(step), int(draw)
+    def load(step, draw, offset):
+        step, draw, offset = int(step), int(draw), int(offset)
         try:
-            batch = read_batch(dataset, step, config=config, draw=draw, rank=ranks.rank,
-                               ranks_size=ranks.size)
+            batch = read_batch(dataset, step, config=config, draw=draw, offset=offset,
+                               rank=ranks.rank, ranks_size=ranks.size)
         except UserError as error:      # TensorFlow hands on no more than its text
             watch.failed(step, draw, error)
             raise
         watch.ready(step, draw)
         return batch
 
-    def load_tensors(step, draw):
-        return tf.numpy_function(load, [step, draw], [tf.uint8, tf.float32, tf.float32])
+    def load_tensors(step):
+        return tf.numpy_function(load, [step, draw, offset], [tf.uint8, tf.float32, tf.float32])
 
     steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
-    batches = steps.map(lambda step: load_tensors(step, draw),
-                        num_parallel_calls=min(os.cpu_count() or 1, 8)).prefetch(4)
+    batches = steps.map(load_tensors, num_parallel_calls=min(os.cpu_count() or 1, 8)).prefetch(4)
     iterator = tf.data.make_initializable_iterator(batches)
     images, labels, z = iterator.get_next()
     images.set_shape((config.batch_size,) + tuple(dataset.image_shape))
     labels.set_shape((config.batch_size, dataset.num_classes))
     z.set_shape((config.batch_size, config.z_dim))
 
-    def start(session, step, draw_number=0):
+    def start(session, step, draw_number=0, steps_before=0):
         watch.start(step, draw_number)
-        session.run(iterator.initializer, {first_step: step, draw: draw_number})
+        session.run(iterator.initializer,
+                    {first_step: step, draw: draw_number, offset: steps_before})
 
     batch = Batch(scaled(tf.cast(images, tf.float32), value_range), labels, z)
     return Pipeline(batch, start, watch)

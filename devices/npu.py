@@ -109,6 +109,17 @@ def average_gradients(optimizer):
     return bridge.NPUDistributedOptimizer(optimizer)
 
 
-def broadcast(tensor, *, root=0):
-    """The tensor as the device `root` has it (HCCL)."""
-    return load().hccl_ops.broadcast(tensor=[tensor], root_rank=root)[0]
+def sum_over_devices(tensor):
+    """The sum of a float32 tensor over the devices of RANK_SIZE (HCCL)."""
+    return _hccl_ops().allreduce(tensor, "sum")
+
+
+def broadcast(tensor):
+    """A tensor, float or integer, as the device of rank 0 has it (HCCL)."""
+    # fusion=0: each by itself, since one may follow from another.
+    return _hccl_ops().broadcast(tensor=[tensor], root_rank=0, fusion=0)[0]
+
+
+def _hccl_ops():
+    load()
+    return importlib.import_module("npu_bridge.hccl.hccl_ops")

@@ -5,6 +5,7 @@ builds a `ConfigProto`.
 """
 
 import functools
+import math
 import os
 import sys
 from typing import Callable, NamedTuple
@@ -12,7 +13,7 @@ from typing import Callable, NamedTuple
 import tensorflow.compat.v1 as tf
 
 from config import UserError
-from devices import ascend, loss_scale, mixlist, npu, rank_table
+from devices import ascend, launcher, loss_scale, mixlist, npu, rank_table
 from devices.loss_scale import NetworkOptimizer
 
 
@@ -119,10 +120,16 @@ def _say_without_effect(flags, where, say):
 
 
 def _plain_config(config):
-    proto = tf.ConfigProto(allow_soft_placement=True,
-                           intra_op_parallelism_threads=config.intra_op_threads,
+    """What every kind of session has; processes that share a machine share its cores and its GPUs."""
+    place = launcher.place()
+    threads = config.intra_op_threads
+    if not threads and place.local_size > 1:
+        threads = max(1, (os.cpu_count() or 1) // place.local_size)
+    proto = tf.ConfigProto(allow_soft_placement=True, intra_op_parallelism_threads=threads,
                            inter_op_parallelism_threads=config.inter_op_threads)
     proto.gpu_options.allow_growth = True
+    if place.local_size > 1:
+        proto.gpu_options.visible_device_list = str(place.local_rank)
     # It fails on the gradients of leaky ReLU and (TensorFlow 2.21) prints so at each session's start.
     proto.graph_options.rewrite_options.remapping = proto.graph_options.rewrite_options.OFF
     return proto
@@ -141,11 +148,18 @@ class _Adam(tf.train.AdamOptimizer):
 
 def _build_optimizer(config, scale, scale_loss, network, ranks):
     """See `Device.build_optimizer`; averaging over the ranks goes inside the loss scaling."""
-    adam = ranks.wrap_optimizer(_Adam(config.learning_rate, beta1=config.beta1))
+    rate = learning_rate(config, ranks.size)
+    adam = ranks.wrap_optimizer(_Adam(rate, beta1=config.beta1))
     if not scale.on:
         return NetworkOptimizer(adam)
     return loss_scale.counted(
         network, lambda: scale_loss(adam, scale, distributed=ranks.size > 1))
+
+
+def learning_rate(config, ranks_size):
+    """Adam's learning rate as `--scale_lr` makes it grow with the number of ranks."""
+    factors = {"none": 1.0, "linear": ranks_size, "sqrt": math.sqrt(ranks_size)}
+    return config.learning_rate * factors[config.scale_lr]
 
 
 def _tensorflow_scale_loss(optimizer, scale, *, distributed):

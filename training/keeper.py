@@ -8,6 +8,8 @@ from typing import NamedTuple
 import checkpoint
 import config as options
 from config import UserError
+from devices.session import learning_rate
+from training.program import SHARED
 
 # A cross entropy of this size means weights out of all bounds; nothing good follows from them.
 EXPLODED_LOSS = 1e4
@@ -23,33 +25,60 @@ class Progress(NamedTuple):
         step: training steps done.
         seconds: of training so far.
         draw: which stream of permutations and z the run is on; each rollback takes another.
+        offset: the step at which epoch 0 would have begun with the present number of ranks; 0 unless
+            the run went on with another number of them.
     """
     step: int = 0
     seconds: float = 0.0
     draw: int = 0
+    offset: int = 0
+
+
+def moved(progress, steps_before, steps_now):
+    """A `Progress` at the same place in the data when an epoch takes another number of steps.
+
+    A batch that the new steps would have to begin in the middle of is left out.
+    """
+    done = -(-(progress.step - progress.offset) * steps_now // steps_before)
+    return progress._replace(offset=progress.step - done)
 
 
 class Keeper:
     """Saves and restores the `Progress` and the variables of one run."""
 
-    def __init__(self, *, config, program, warn):
+    def __init__(self, *, config, program, ranks, steps_per_epoch, warn):
         """Args:
             config: `Config`.
             program: `training.program.Program`.
+            ranks: `devices.ranks.Ranks`.
+            steps_per_epoch: number of ranks -> steps.
             warn: called with one line about each checkpoint passed over and each retry.
         """
         self._config = config
         self._program = program
+        self._ranks = ranks
+        self._steps_per_epoch = steps_per_epoch
         self._warn = warn
         self._folder = options.checkpoint_dir(config)
 
     def restore(self, session):
         """Initializes the variables, then loads the newest sound checkpoint if there is one.
 
+        Rank 0 reads it; the others are given what it has.
+
+        Returns:
+            The `Progress`, the same on all ranks but for the seconds.
+
         Raises:
             UserError: there are checkpoints, but none can be used.
         """
         session.run(self._program.initialize)
+        progress = self._load(session) if self._ranks.rank == 0 else Progress()
+        session.run(self._program.share)
+        shared = self._program.announce(session, [getattr(progress, name) for name in SHARED])
+        return progress._replace(**dict(zip(SHARED, shared)))
+
+    def _load(self, session):
         checkpoint.clear_leftovers(self._folder)
         try:
             found = checkpoint.restore_newest(session, self._program.saver, self._folder,
@@ -58,10 +87,24 @@ class Keeper:
             raise UserError("--out_name: {}; give another to start anew".format(damage))
         if found is None:
             return Progress()
-        return Progress(found.step, found.state["seconds"], found.state["draw"])
+        state = found.state
+        progress = Progress(found.step, state["seconds"], state["draw"], state.get("offset", 0))
+        return self._with_ranks_of(progress, state.get("ranks", 1))
+
+    def _with_ranks_of(self, progress, before):
+        """Takes up a run that `before` ranks brought to where it stands; says what that changes."""
+        now, batch = self._ranks.size, self._config.batch_size
+        if now == before:
+            return progress
+        steps = [self._steps_per_epoch(size) for size in (before, now)]
+        self._warn("step {}: going on with {} rank(s) instead of {}: {} pictures a step, not {}; {} "
+                   "steps an epoch, not {}; learning rate {:g}, not {:g}".format(
+                       progress.step, now, before, now * batch, before * batch, steps[1], steps[0],
+                       *[learning_rate(self._config, size) for size in (now, before)]))
+        return moved(progress, *steps)
 
     def save(self, session, progress):
-        """Writes a checkpoint, trying again where it fails.
+        """Writes a checkpoint, trying again where it fails; rank 0 alone does, all look at the weights.
 
         Raises:
             UserError: it failed each time, or a variable is no number any more.
@@ -69,8 +112,10 @@ class Keeper:
         if not session.run(self._program.finite):
             raise UserError("step {}: a weight is no finite number any more; the checkpoints before "
                             "it are kept, none was written".format(progress.step))
-        state = {"seconds": progress.seconds, "draw": progress.draw,
-                 "options": json.loads(options.to_json(self._config))}
+        if self._ranks.rank != 0:
+            return None
+        state = {"seconds": progress.seconds, "draw": progress.draw, "offset": progress.offset,
+                 "ranks": self._ranks.size, "options": json.loads(options.to_json(self._config))}
         for tries_left in reversed(range(SAVE_TRIES)):
             try:
                 return checkpoint.save(session, self._program.saver, self._folder,

@@ -1,7 +1,7 @@
 """All the ops of a training run."""
 
 import time
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -9,8 +9,13 @@ import checkpoint
 import kernels
 import model
 from datasets import pipeline
-from training import report, samples
+from devices.ranks import build_announcement, build_sharing
+from training import interrupt, report, samples
 from training import step as training_step
+
+
+# What of `training.keeper.Progress` all ranks must agree on.
+SHARED = ("step", "draw", "offset")
 
 
 class Program(NamedTuple):
@@ -26,6 +31,10 @@ class Program(NamedTuple):
         saver: `checkpoint.Saver` of all variables, the optimizers' included.
         finite: bool scalar: every variable is a number.
         initialize: gives all variables their first values.
+        share: gives all variables the values that they have on rank 0.
+        announce: `(session, integers) -> integers`, those of `SHARED`, as rank 0 has them.
+        vote: `training.interrupt.Vote`.
+        wait_for_first: `session -> None`: waits until rank 0 has come there too.
     """
     pipeline: pipeline.Pipeline
     step: training_step.TrainStep
@@ -35,6 +44,10 @@ class Program(NamedTuple):
     saver: checkpoint.Saver
     finite: tf.Tensor
     initialize: tf.Operation
+    share: tf.Operation
+    announce: Callable
+    vote: interrupt.Vote
+    wait_for_first: Callable
 
 
 def build_program(*, config, dataset, ranks, device):
@@ -47,14 +60,20 @@ def build_program(*, config, dataset, ranks, device):
     d, g = [device.build_optimizer(network, ranks) for network in ("d", "g")]
     optimizers = training_step.Optimizers(d.optimizer, g.optimizer, d.readings, g.readings)
     step = training_step.build_train_step(networks=networks, batch=batches.batch,
-                                          optimizers=optimizers, fused=config.fused_step)
+                                          optimizers=optimizers, fused=config.fused_step,
+                                          ranks=ranks)
     grid = samples.build_sample_grid(networks=networks, dataset=dataset, config=config)
     summary = report.summary_op(step.watched, value_range=networks.value_range,
                                 with_images=config.G_img_sum)
-    variables = tf.global_variables()
-    return Program(batches, step, {1: step.runs}, summary, grid,
+    variables, vote = tf.global_variables(), interrupt.build_vote(ranks)
+    announce = build_announcement(ranks, len(SHARED))
+    runs = step.runs[:-1] + (dict(step.runs[-1], **vote.fetches),)
+    return Program(batches, step, {1: runs}, summary, grid,
                    checkpoint.make_saver(variables, optional=d.state + g.state),
-                   _all_finite(variables), tf.global_variables_initializer())
+                   _all_finite(variables),
+                   tf.group(tf.global_variables_initializer(), vote.initialize),
+                   build_sharing(ranks, variables), announce, vote,
+                   lambda session: announce(session, len(SHARED) * [0]))
 
 
 def with_loop(program, session, device):
@@ -64,11 +83,11 @@ def with_loop(program, session, device):
     """
     if device.steps_per_loop == 1:
         return program
-    fetches, = program.step.runs
+    fetches, = program.runs[1]
     updates = [fetches[name] for name in training_step.UPDATES]
     losses = {name: fetch for name, fetch in fetches.items() if name not in training_step.UPDATES}
     looped = dict(losses, g_update=device.loop(session, tf.group(*updates)))
-    return program._replace(runs={1: program.step.runs, device.steps_per_loop: (looped,)})
+    return program._replace(runs={1: program.runs[1], device.steps_per_loop: (looped,)})
 
 
 def steps_of_run(program, step, last_step):

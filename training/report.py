@@ -12,8 +12,11 @@ import time
 
 import tensorflow.compat.v1 as tf
 
+import config as options
 import utils
 from config import METRICS_FILE
+from training import samples
+from training.interrupt import WISHES
 from training.step import UPDATES
 
 LOG_LINE = "[%8d Epoch: %2d/%2d %4d/%4d time: %4.4f, d_loss: %.8f  g_loss: %.8f"
@@ -24,18 +27,49 @@ EVENTS_FOLDER = "events"
 _NETWORKS = (("d", "the discriminator"), ("g", "the generator"))
 
 
+def open_reporter(*, config, steps_per_epoch, progress, rank):
+    """A rank's reporter, a context manager; see `Reporter` for the arguments."""
+    if rank != 0:
+        return SilentReporter()
+    return Reporter(config=config, steps_per_epoch=steps_per_epoch, progress=progress)
+
+
+class SilentReporter:
+    """What a rank other than 0 tells of the run: nothing but warnings. Rank 0 has a `Reporter`."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        pass
+
+    def _nothing(self, *unused, **more):
+        pass
+
+    begin = say = step = grid = finished = summarize = _nothing
+
+    def seconds(self):
+        """Nobody asks this rank."""
+        return 0.0
+
+    def warn(self, line):
+        """Prints a line on standard error."""
+        print(line, file=sys.stderr, flush=True)
+
+
 class Reporter:
     """Everything that is told of one run; a context manager that closes its files."""
 
-    def __init__(self, *, config, folder, steps_per_epoch, progress):
+    def __init__(self, *, config, steps_per_epoch, progress):
         """Args:
             config: `Config`.
-            folder: the run's folder.
             steps_per_epoch: steps.
             progress: `training.keeper.Progress` at the start; counter and time go on from it.
         """
         self._config = config
+        self._folder = folder = options.run_dir(config)
         self._steps_per_epoch = steps_per_epoch
+        self._offset = progress.offset
         self._start = time.time() - progress.seconds
         self._broken = set()
         self._skipped = {}
@@ -44,7 +78,7 @@ class Reporter:
         self._events = self._tolerant("TensorBoard", tf.summary.FileWriter,
                                       os.path.join(folder, EVENTS_FOLDER))
         self._bar = utils.progress_bar(config.progress, total=config.epoch * steps_per_epoch,
-                                       initial=progress.step, unit="step")
+                                       initial=progress.step - progress.offset, unit="step")
 
     def __enter__(self):
         return self
@@ -56,17 +90,18 @@ class Reporter:
         if self._events:
             self._tolerant("TensorBoard", self._events.close)
 
-    def begin(self, step, readings):
+    def begin(self, progress, readings):
         """To be called before the first step and after each return to an earlier one.
 
-        TensorBoard is to forget what it was told of steps after `step`: they come (again) now.
+        TensorBoard is to forget what it was told of steps after that: they come (again) now.
 
         Args:
-            step: steps done.
+            progress: `training.keeper.Progress`.
             readings: the optimizers' readings at that step (see `TrainStep`).
         """
+        step, self._offset = progress.step, progress.offset
         self._skipped = _skipped(readings)
-        self._bar.update(step - self._bar.n)
+        self._advance(step)
         if self._events:
             self._tolerant("TensorBoard", self._events.add_session_log,
                            tf.SessionLog(status=tf.SessionLog.START), step + 1)
@@ -89,29 +124,50 @@ class Reporter:
     def step(self, step, values):
         """Tells one step (counted from 1) with its fetched values."""
         self._warn_of_skipped(step, values)
-        self._bar.update(step - self._bar.n)
+        self._advance(step)
         self._bar.set_postfix(refresh=False, d_loss="%.3f" % values["d_loss"],
                               g_loss="%.3f" % values["g_loss"])
         if step % self._config.log_freq == 0:
-            epoch, index = divmod(step - 1, self._steps_per_epoch)
+            epoch, index = divmod(step - 1 - self._offset, self._steps_per_epoch)
             self.say(LOG_LINE % (step, epoch, self._config.epoch, index, self._steps_per_epoch,
                                  self.seconds(), values["d_loss"], values["g_loss"]))
-            self.metrics(step, epoch=epoch, **_scalars(values))
+            self._add_line(step, epoch=epoch, **_scalars(values))
         if step % self._config.summary_freq == 0:
             self._summarize(step, values)
 
-    def sample(self, step, *, d_loss, g_loss, spread):
-        """Tells of a picture grid and the losses measured with it."""
+    def grid(self, step, draw):
+        """Draws and files the sample grid; a disk that refuses it does not end the training.
+
+        Args:
+            draw: `() -> (pixels uint8 [N, H, W, C], d_loss, g_loss)`.
+        """
+        pixels, d_loss, g_loss = draw()
+        self._sample(step, d_loss=d_loss, g_loss=g_loss, spread=samples.spread(pixels))
+        try:
+            utils.write_png(samples.grid_path(options.sample_dir(self._config), step),
+                            utils.grid(pixels))
+        except OSError as error:
+            self.warn("sample grid of step {} not written: {}".format(step, error))
+
+    def summarize(self):
+        """Makes the loss curve and the film of the grids; a disk that refuses them ends nothing."""
+        try:
+            print("loss curve: {}".format(draw_curves(self._folder)))
+            print("sample grids: {}".format(samples.animate(options.sample_dir(self._config))))
+        except OSError as error:
+            self.warn("--out_dir: loss curve or film not written: {}".format(error))
+
+    def _sample(self, step, *, d_loss, g_loss, spread):
         self.say(SAMPLE_LINE % (d_loss, g_loss))
         if spread < COLLAPSED_SPREAD and not self._collapsed:
             self.warn("step {}: the grid's pictures are all but one (spread {:.2f} of 255): the "
                       "generator has collapsed".format(step, spread))
         self._collapsed = spread < COLLAPSED_SPREAD
-        self.metrics(step, sample_d_loss=d_loss, sample_g_loss=g_loss, sample_spread=spread)
+        self._add_line(step, sample_d_loss=d_loss, sample_g_loss=g_loss, sample_spread=spread)
         self._add_scalars(step, {"sample/d_loss": d_loss, "sample/g_loss": g_loss,
                                  "sample/spread": spread})
 
-    def metrics(self, step, **values):
+    def _add_line(self, step, **values):
         """Adds one line to metrics.jsonl; a value that is no number becomes null."""
         if self._metrics:
             values = {name: value if math.isfinite(value) else None
@@ -123,6 +179,9 @@ class Reporter:
         """Tells the end of a whole training."""
         self._bar.close()
         self.say(LAST_LINE % values["d_loss"])
+
+    def _advance(self, step):
+        self._bar.update(step - self._offset - self._bar.n)
 
     def _print(self, line):
         if self._bar.disable:
@@ -192,7 +251,7 @@ def _skipped(values):
 
 def _scalars(values):
     return {name: float(value) for name, value in values.items()
-            if name != "summary" and name not in UPDATES}
+            if name not in UPDATES + ("summary", WISHES)}
 
 
 def _open_metrics(folder, first_step):

@@ -7,11 +7,20 @@ import config as options
 import utils
 from config import UserError
 from datasets import pipeline
+from devices.ranks import announce
 
 
 @contextlib.contextmanager
-def opened_run(config, dataset):
+def opened_run(config, dataset, ranks, *, session_config):
     """The config of the run to train: named, seeded, filed as FLAGS.json, its folder held.
+
+    Rank 0 does this; the other ranks are told the name and the seed.
+
+    Args:
+        config: `Config` with every size filled in.
+        dataset: `datasets.pipeline.Dataset`.
+        ranks: `devices.ranks.Ranks`.
+        session_config: `tf.ConfigProto`.
 
     Yields:
         The `Config`, with every field filled in.
@@ -20,7 +29,25 @@ def opened_run(config, dataset):
         UserError: the data set is smaller than a batch, a run of other options stands in the folder,
             another process trains there, or nothing can be written there.
     """
-    pipeline.steps_per_epoch(dataset, batch_size=config.batch_size, train_size=config.train_size)
+    pipeline.steps_per_epoch(dataset, batch_size=config.batch_size, ranks_size=ranks.size,
+                             train_size=config.train_size)
+    with _opened(config) if ranks.rank == 0 else contextlib.nullcontext(config) as config:
+        first = announce(ranks, config._asdict(), session_config=session_config)
+        config = config._replace(out_name=first["out_name"], seed=first["seed"])
+        _check_same(config, first, ranks)
+        yield config
+
+
+def _check_same(config, first, ranks):
+    """Refuses options that are not rank 0's: this rank would train another run, or wait forever."""
+    for name in options.RUN_FIELDS + options.IN_STEP:
+        mine, there = getattr(config, name), first[name]
+        if mine != (tuple(there) if isinstance(mine, tuple) else there):
+            raise UserError("--{}: rank {} has {}, rank 0 has {}".format(name, ranks.rank, mine, there))
+
+
+@contextlib.contextmanager
+def _opened(config):
     if config.resume and not config.out_name:
         config = config._replace(out_name=_newest_fitting(config))
     if not config.out_name:

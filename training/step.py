@@ -15,10 +15,12 @@ import tensorflow.compat.v1 as tf
 import model
 import ops
 from datasets.pipeline import Batch
-
+from devices.ranks import ALONE, means
 
 # The fetches of a step that change the variables; the others only tell.
 UPDATES = ("d_update", "g_update")
+# Those that each rank measures on its own batch.
+MEASURED = ("d_loss_real", "d_loss_fake", "d_loss", "d_accuracy", "g_loss_first", "g_loss")
 
 
 class Optimizers(NamedTuple):
@@ -52,7 +54,7 @@ class TrainStep(NamedTuple):
     readings: dict
 
 
-def build_train_step(*, networks, batch, optimizers, fused=True):
+def build_train_step(*, networks, batch, optimizers, fused=True, ranks=ALONE):
     """Builds the ops of one step on `batch`.
 
     Args:
@@ -60,37 +62,47 @@ def build_train_step(*, networks, batch, optimizers, fused=True):
         batch: `Batch` of tensors with a known batch size.
         optimizers: `Optimizers`.
         fused: one run a step instead of three.
+        ranks: `devices.ranks.Ranks`. Losses, accuracy and what batch norm's moving averages are moved
+            by are means over them (gradients are the optimizers' affair), so that every rank knows
+            the same and holds the same.
 
     Raises:
         AssertionError: a gradient or a batch norm statistic belongs to the wrong network, or to none.
     """
     build = _fused if fused else _separate
-    runs, watched = build(networks, batch, optimizers)
+    runs, watched = build(networks, batch, optimizers, ranks)
+    runs = tuple(_with_means(fetches, ranks) for fetches in runs)
     step = TrainStep(runs, watched, dict(optimizers.d_readings(), **optimizers.g_readings()))
     assert not _unclaimed(), "batch norm statistics that no update applies: %s" % _unclaimed()
     return step
 
 
-def _fused(networks, batch, optimizers):
+def _with_means(fetches, ranks):
+    """The fetches of a run with the means over the ranks of what was measured on a rank's own batch."""
+    names = sorted(set(MEASURED).intersection(fetches))
+    return dict(fetches, **dict(zip(names, means(ranks, [fetches[name] for name in names]))))
+
+
+def _fused(networks, batch, optimizers, ranks):
     fakes, fakes_stats = _recorded(networks.generator, batch.z, batch.labels)
-    d_run, watched = _d_update(networks, batch, fakes, fakes_stats, optimizers)
+    d_run, watched = _d_update(networks, batch, fakes, fakes_stats, optimizers, ranks)
     with tf.control_dependencies([d_run["d_update"]]):
-        first = _g_update(networks, batch, fakes, fakes_stats, optimizers.g)
+        first = _g_update(networks, batch, fakes, fakes_stats, optimizers.g, ranks)
     with tf.control_dependencies([first["g_update"]]):
         fakes, fakes_stats = _recorded(networks.generator, batch.z, batch.labels)
-        second = _g_update(networks, batch, fakes, fakes_stats, optimizers.g)
+        second = _g_update(networks, batch, fakes, fakes_stats, optimizers.g, ranks)
     second.update(_after(second["g_update"], optimizers.g_readings))
     return (dict(d_run, g_loss_first=first["g_loss"], **second),), watched
 
 
-def _separate(networks, batch, optimizers):
+def _separate(networks, batch, optimizers, ranks):
     load, batch = _staged(batch)
     with tf.control_dependencies([load]):
         d_batch = Batch(*[tf.identity(part) for part in batch])
         fakes, fakes_stats = _recorded(networks.generator, d_batch.z, d_batch.labels)
-        d_run, watched = _d_update(networks, d_batch, fakes, fakes_stats, optimizers)
+        d_run, watched = _d_update(networks, d_batch, fakes, fakes_stats, optimizers, ranks)
     fakes, fakes_stats = _recorded(networks.generator, batch.z, batch.labels)
-    g_run = _g_update(networks, batch, fakes, fakes_stats, optimizers.g)
+    g_run = _g_update(networks, batch, fakes, fakes_stats, optimizers.g, ranks)
     first = {"g_loss_first": g_run["g_loss"], "g_update": g_run["g_update"]}
     g_run.update(_after(g_run["g_update"], optimizers.g_readings))
     return (d_run, first, g_run), watched
@@ -101,7 +113,7 @@ def _after(update, readings):
         return readings()
 
 
-def _d_update(networks, batch, fakes, fakes_stats, optimizers):
+def _d_update(networks, batch, fakes, fakes_stats, optimizers, ranks):
     """The fetches of the D update and the watched tensors.
 
     G's pass counts for G's moving averages here too: in the reference's three runs each run made
@@ -110,7 +122,7 @@ def _d_update(networks, batch, fakes, fakes_stats, optimizers):
     real_logits, real_stats = _recorded(networks.discriminator, batch.images, batch.labels)
     fake_logits, fake_stats = _recorded(networks.discriminator, fakes, batch.labels)
     losses = model.gan_losses(real_logits, fake_logits)
-    update = _update(optimizers.d, losses.d, "discriminator",
+    update = _update(optimizers.d, losses.d, "discriminator", ranks,
                      own=real_stats + fake_stats, others=fakes_stats)
     right = tf.concat([real_logits > 0, fake_logits <= 0], 0)
     fetches = {"d_update": update, "d_loss_real": losses.d_real, "d_loss_fake": losses.d_fake,
@@ -121,15 +133,15 @@ def _d_update(networks, batch, fakes, fakes_stats, optimizers):
     return fetches, watched
 
 
-def _g_update(networks, batch, fakes, fakes_stats, optimizer):
+def _g_update(networks, batch, fakes, fakes_stats, optimizer, ranks):
     """The fetches of one G update."""
     logits, logits_stats = _recorded(networks.discriminator, fakes, batch.labels)
     loss = model.generator_loss(logits)
-    update = _update(optimizer, loss, "generator", own=fakes_stats, others=logits_stats)
+    update = _update(optimizer, loss, "generator", ranks, own=fakes_stats, others=logits_stats)
     return {"g_update": update, "g_loss": loss}
 
 
-def _update(optimizer, loss, scope, *, own, others):
+def _update(optimizer, loss, scope, ranks, *, own, others):
     """One op: the gradient step of the network `scope`, and the moving averages of both networks."""
     variables = model.variables_of(scope, trainable=True)
     with tf.variable_scope(scope[0] + "_optim", reuse=tf.AUTO_REUSE):
@@ -138,14 +150,15 @@ def _update(optimizer, loss, scope, *, own, others):
         apply = optimizer.apply_gradients(gradients)
     assert all(v.op.name.startswith(scope) for v, _ in own), "statistics of the other network"
     assert not any(v.op.name.startswith(scope) for v, _ in others), "statistics counted twice"
-    return tf.group(apply, *_moved_averages(own + others))
+    return tf.group(apply, *_moved_averages(own + others, ranks))
 
 
-def _moved_averages(statistics):
+def _moved_averages(statistics, ranks):
     """Ops that move each average by its passes in their order; marks the statistics as claimed."""
     passes = collections.OrderedDict()
-    for variable, value in statistics:
-        tf.add_to_collection(_CLAIMED, value)
+    tf.get_default_graph().get_collection_ref(_CLAIMED).extend(value for _, value in statistics)
+    values = means(ranks, [value for _, value in statistics])
+    for (variable, _), value in zip(statistics, values):
         passes.setdefault(variable.op.name, (variable, []))[1].append(value)
     return [ops.moved_average(variable, values) for variable, values in passes.values()]
 

@@ -12,13 +12,11 @@ import model
 from config import Config
 from datasets.pipeline import Batch
 from devices import loss_scale, npu, session
-from devices.ranks import Ranks
+from devices.ranks import ALONE
 from fake_npu import factory
 from training import step as training_step
 
 SIZES = model.Sizes(8, 8, 1, 2, 3, gf_dim=2, df_dim=2, gfc_dim=4, dfc_dim=4)
-ALONE = Ranks(rank=0, size=1, wrap_optimizer=lambda optimizer: optimizer,
-              broadcast=lambda session: None)
 RELEASES_AND_SCHEDULES = pytest.mark.parametrize("any_release, fused", [
     ("r1.3", True), ("r1.9", True), ("r1.15", True), ("r1.15", False)], indirect=["any_release"])
 SCHEDULES = pytest.mark.parametrize("fused", [True, False], ids=["fused", "separate"])

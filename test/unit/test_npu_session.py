@@ -14,11 +14,8 @@ import main
 from config import PRECISION_MODES, Config, UserError
 from conftest import ROOT
 from devices import ascend, session
-from devices.ranks import Ranks
+from devices.ranks import ALONE
 from fake_npu import factory
-
-ALONE = Ranks(rank=0, size=1, wrap_optimizer=lambda optimizer: optimizer,
-              broadcast=lambda session: None)
 
 
 @pytest.fixture(params=factory.RELEASES)

@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 import config as options
 from config import Config, UserError
 from datasets import pipeline, synthetic
-from devices.ranks import open_ranks
+from devices.ranks import ALONE
 
 CONFIG = Config(dataset="synthetic_mnist", batch_size=32, z_dim=4, seed=9)
 DATASET = synthetic.labelled_discs()
@@ -78,7 +78,7 @@ def test_more_than_the_set_holds_is_refused():
 def test_the_stream_is_read_batch_from_any_step_on(graph):
     config = CONFIG._replace(batch_size=8)
     stream = pipeline.input_pipeline(DATASET, config=config, value_range=(0.0, 1.0),
-                                     ranks=open_ranks(config))
+                                     ranks=ALONE)
     assert stream.batch.images.shape.as_list() == [8, 28, 28, 1]
     with tf.Session() as session:
         for first_step, draw in ((0, 0), (300, 0), (3, 2)):

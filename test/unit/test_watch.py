@@ -9,7 +9,7 @@ import utils
 from config import Config, UserError
 from datasets import pipeline, synthetic
 from datasets.registry import open_dataset
-from devices.ranks import open_ranks
+from devices.ranks import ALONE
 from devices.session import open_device
 from training import loop, start
 
@@ -72,10 +72,10 @@ def test_input_that_fails_ends_the_run_in_one_line_and_keeps_its_work(graph, tmp
         return sound_read(indices)
 
     dataset = dataset._replace(read=read)
-    with start.opened_run(config, dataset) as config:
+    device = open_device(config)
+    with start.opened_run(config, dataset, ALONE, session_config=device.session_config) as config:
         with pytest.raises(UserError, match="^--max_bad_files: enough$"):
-            loop.train(config=config, dataset=dataset, device=open_device(config),
-                       ranks=open_ranks(config))
+            loop.train(config=config, dataset=dataset, device=device, ranks=ALONE)
     found = checkpoint.newest(options.checkpoint_dir(config), warn=pytest.fail)
     assert found.step == 4
     lines = utils.read_json_lines(str(tmp_path / "run" / "metrics.jsonl"))
