@@ -8,12 +8,13 @@ DATA_SETS="mnist fashion_mnist cifar10 celebA lsun synthetic synthetic_mnist"  #
 PASSED_ON="precision_mode modify_mixlist over_dump over_dump_path data_dump_flag data_dump_step
 data_dump_path profiling data_save_path"
 SET_HERE="train out_dir out_name checkpoint_dir progress"
+OWN_OPTIONS="data_path bind_core"               # more in ranks.sh
 
 usage() {
     cat <<TEXT
 usage: bash test/$(basename "$0") [--NAME=VALUE ...] [-- MAIN-PY-FLAG ...]
 
-Trains for $2 epoch(s) on one device, then prints and files images/s, d_loss and duration.
+Trains for $2 epoch(s) on ${WHERE:-one device}, then prints and files images/s, d_loss and duration.
 
   --data_path=WHERE        a data set's name (${DATA_SETS// /, },
                            or a folder's in data/), its folder (/data/mnist, ./mnist), or the folder
@@ -24,7 +25,7 @@ Trains for $2 epoch(s) on one device, then prints and files images/s, d_loss and
   --data_dump_flag=True    Ascend: dump the operations' data of the steps
                            --data_dump_step=STEPS (such as 0|5|10-20), into --data_dump_path=DIR
   --profiling=True         profile, into --data_save_path=DIR
-  --bind_core=True         bind to this rank's share of the cores (taskset)
+  --bind_core=True         bind to this rank's share of the cores (taskset)${MORE_USAGE:-}
   -h, --help               this text
 Whatever follows -- goes to main.py, which comes after the above:
   bash test/$(basename "$0") -- --train_size=640 --seed=1
@@ -42,12 +43,14 @@ parse_options() {
     DATA_PATH=mnist BIND_CORE=false FLAGS=()
     while [[ $# -gt 0 && $1 != -- ]]; do
         name="${1%%=*}"
-        [[ $name == --* ]] && listed "${name#--}" data_path bind_core $PASSED_ON ||
+        [[ $name == --* ]] && listed "${name#--}" $OWN_OPTIONS $PASSED_ON ||
             refuse "$name: unknown option (see --help; flags of main.py go after --)"
         [[ $1 == *=?* ]] || refuse "$name: needs a value, as in $name=VALUE"
         case "$name" in
             --data_path) DATA_PATH="${1#*=}" ;;
             --bind_core) BIND_CORE="$(truth "$1")" || exit ;;
+            --np) NP="${1#*=}" ;;
+            --rank_table) RANK_TABLE_FILE="${1#*=}" ;;
             *) FLAGS+=("$1") ;;
         esac
         shift
@@ -124,18 +127,20 @@ pictures_in() {
         -o -iname '*.bmp' -o -iname '*.webp' -o -name data.mdb \) -print -quit
 }
 
-# Takes the device's output folder and empties it; what was there stands aside in .previous until
-# the training has accepted its options. The lock holds as long as the training lives. Sets OUT, LOG.
+# open_output DEVICE: takes the device's output folder and empties it; what was there stands aside in
+# .previous until the training has accepted its options. The lock holds as long as the training lives.
+# Sets OUT, LOG.
 open_output() {
-    OUT="$ROOT/test/output/$ASCEND_DEVICE_ID"
-    LOG="$OUT/train_$ASCEND_DEVICE_ID.log"
+    OUT="$ROOT/test/output/$1"
+    LOG="$OUT/train_$1.log"
     { mkdir -p "$OUT" && : >>"$OUT/.lock"; } 2>/dev/null || refuse "$OUT: cannot be written"
     if command -v flock >/dev/null; then
         exec {lock}>>"$OUT/.lock"
-        flock -n "$lock" || refuse "ASCEND_DEVICE_ID=$ASCEND_DEVICE_ID: another launch uses $OUT"
+        flock -n "$lock" || refuse "ASCEND_DEVICE_ID=$1: another launch uses $OUT"
     else
         say "flock is missing: nothing keeps a second launch out of $OUT"
     fi
+    OUTPUTS+=("$OUT")
     { rm -rf "$OUT/.previous" && mkdir "$OUT/.previous" && move_visible "$OUT" "$OUT/.previous" &&
         mkdir "$OUT/ckpt" "$OUT/overflow" && : >"$LOG"; } 2>/dev/null ||
         refuse "$OUT: cannot be emptied"
@@ -143,9 +148,12 @@ open_output() {
 
 move_visible() { find "$1" -mindepth 1 -maxdepth 1 ! -name '.*' -exec mv -- {} "$2/" \; ; }
 
-restore_output() {
-    find "$OUT" -mindepth 1 -maxdepth 1 ! -name '.*' -exec rm -rf -- {} +
-    move_visible "$OUT/.previous" "$OUT"
+restore_outputs() {
+    local folder
+    for folder in "${OUTPUTS[@]}"; do
+        find "$folder" -mindepth 1 -maxdepth 1 ! -name '.*' -exec rm -rf -- {} +
+        move_visible "$folder/.previous" "$folder"
+    done
 }
 
 # binding: sets BINDING, the taskset words that bind this rank to its share of the cores.
@@ -163,33 +171,43 @@ set_binding() {
     fi
 }
 
-# start_training EPOCHS: starts main.py and sets TRAINING, its process. It is in a process group of
-# its own: a Ctrl-C reaches this script alone, which passes it on once.
-start_training() {
-    local bar=off errors="$LOG" size
-    if [[ -t 2 ]]; then
-        bar=on
-        errors="$OUT/.stderr"
-        mkfifo "$errors"
-        size="$(stty size <&2 2>/dev/null)"
-        [[ ${size:-0 0} == *" 0" ]] || export LINES="${size% *}" COLUMNS="${size#* }"
-    fi
-    COMMAND=("${BINDING[@]}" "$PYTHON" -u "$ROOT/main.py" --train --dataset="$DATA_SET"
+# set_command EPOCHS: sets COMMAND, which trains; it stands in OUT, the folder of rank 0's device.
+set_command() {
+    COMMAND=("$PYTHON" -u "$ROOT/main.py" --train --dataset="$DATA_SET"
         --data_dir="$DATA_DIR" "${DATA[@]}" --epoch="$1" --out_dir="$OUT" --out_name=run
         --checkpoint_dir="$OUT/ckpt" --over_dump_path="$OUT/overflow"
         --data_dump_path="$OUT/data_dump" --data_save_path="$OUT/profiling" "${FLAGS[@]}")
+}
+
+# Where the training's standard error goes: on a terminal it is shown too. Sets BAR and ERRORS.
+open_errors() {
+    local size
+    BAR=off ERRORS="$LOG"
+    [[ -t 2 ]] || return
+    BAR=on ERRORS="$OUT/.stderr"
+    mkfifo "$ERRORS"
+    size="$(stty size <&2 2>/dev/null)"
+    [[ ${size:-0 0} == *" 0" ]] || export LINES="${size% *}" COLUMNS="${size#* }"
+}
+
+# Starts main.py and sets TRAINING, its process. It is in a process group of its own: a Ctrl-C reaches
+# this script alone, which passes it on once.
+start_training() {
+    open_errors
+    set_binding
     set -m
-    [[ $bar == off ]] || show_errors <"$errors" &
+    [[ $BAR == off ]] || show_errors <"$ERRORS" &
     DISPLAY_OF_ERRORS=$!
-    "${COMMAND[@]}" --progress="$bar" </dev/null >>"$LOG" 2>>"$errors" &
+    "${BINDING[@]}" "${COMMAND[@]}" --progress="$BAR" </dev/null >>"$LOG" 2>>"$ERRORS" &
     TRAINING=$!
     set +m
     [[ -z $STOP ]] || kill -s "$STOP" "$TRAINING"
 }
 
+# TRAINING may be several processes.
 pass_on() {
-    STOP="$1"
-    [[ -z $TRAINING ]] || kill -s "$STOP" "$TRAINING" 2>/dev/null
+    STOP="$1" STOPPED="$1"
+    [[ -z $TRAINING ]] || kill -s "$STOP" $TRAINING 2>/dev/null
 }
 
 # Standard error goes to the terminal as it is, and into the log without the progress bars.
@@ -208,9 +226,13 @@ wait_for_training() {
         code=$?
         [[ -n $STOP ]] || break
     done
+    end_display
+    return "$code"
+}
+
+end_display() {
     wait "$DISPLAY_OF_ERRORS" 2>/dev/null
     rm -f "$OUT/.stderr"
-    return "$code"
 }
 
 # Whether main.py refused what it was asked for: a mistake of the user's before the first step.
@@ -218,41 +240,53 @@ refused() { [[ $1 -eq 2 && -z "$(log_steps <"$LOG")" && -z "$(ls -A "$OUT/ckpt")
 
 # report_failure CODE: says what happened; a refused training leaves the last output in place.
 report_failure() {
+    local log="$LOG"
+    [[ -z $FAILED ]] || log="$ROOT/test/output/$FAILED/train_$FAILED.log"
     if refused "$1"; then
-        [[ -t 2 ]] || cat "$LOG" >&2
-        restore_output
+        [[ -t 2 && $log == "$LOG" ]] || cat "$log" >&2
+        restore_outputs
         return
     fi
     case "$1" in
-        130|143) say "Training stopped by a signal. To go on: $(printf '%q ' "${COMMAND[@]}")" ;;
-        *) say "Training failed with exit code $1. The last lines of its log:"
-           tail -n 20 "$LOG" >&2 ;;
+        130|143) say "Training stopped by a signal. To go on: $(printf '%q ' "${LAUNCHER[@]}" "${COMMAND[@]}")" ;;
+        *) say "Training failed with exit code $1${FAILED:+ in rank $FAILED}. The last lines of its log:"
+           tail -n 20 "$log" >&2 ;;
     esac
-    say "Log: $LOG"
+    say "Log: $log"
 }
 
 # launch GOAL EPOCHS OPTION...: trains on one device; GOAL (acc or perf) ends the CaseName.
 launch() {
-    local code=0 start
     if listed --help "${@:3}" || listed -h "${@:3}"; then usage "$@"; exit 0; fi
     parse_options "${@:3}"
     check_variables
     find_data "$DATA_PATH"
     choose_python
-    TRAINING="" STOP=""
+    heed_signals
+    open_output "$ASCEND_DEVICE_ID"
+    train "$1" "$2" start_training wait_for_training
+}
+
+heed_signals() {
+    TRAINING="" STOP="" STOPPED="" FAILED=""
+    OUTPUTS=() LAUNCHER=()
     trap 'pass_on INT' INT
     trap 'pass_on TERM' TERM HUP
-    open_output
-    set_binding
+}
+
+# train GOAL EPOCHS START WAIT: the training and its result; exits with the training's code.
+train() {
+    local code=0 start
     say "Training: $DATA_SET (${DATA[0]:-in $DATA_DIR}), $2 epoch(s); log: $LOG"
+    set_command "$2"
     start="$(date +%s)"
-    start_training "$2"
-    wait_for_training || code=$?
+    "$3"
+    "$4" || code=$?
     if [[ $code -eq 0 ]]; then
         final_result "$1" "$(($(date +%s) - start))"
     else
         report_failure "$code"
     fi
-    rm -rf "$OUT/.previous"
+    rm -rf "${OUTPUTS[@]/%//.previous}"
     exit "$code"
 }

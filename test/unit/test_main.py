@@ -149,14 +149,3 @@ def test_the_drawn_seed_is_printed_and_saved(tmp_path):
     (["--evaluate", "all"], "all"), (["--evaluate=features"], "features"), ([], None)])
 def test_evaluate_by_itself_is_the_last_checkpoint(arguments, asked):
     assert main.parse(["main.py"] + arguments).evaluate == asked
-
-
-@pytest.mark.parametrize("name", ["RANK_SIZE", "HOROVOD_SIZE"])
-def test_several_processes_are_refused_before_they_train_apart(tmp_path, monkeypatch, name):
-    monkeypatch.setenv(name, "2")
-    with pytest.raises(UserError, match="^{}: 2: .* not built yet".format(name)):
-        train_here(tmp_path)
-    monkeypatch.setenv(name, "1")
-    with pytest.raises(UserError, match="^--scale_lr: linear: "):
-        train_here(tmp_path, "--scale_lr=linear")
-    assert not list(tmp_path.iterdir())

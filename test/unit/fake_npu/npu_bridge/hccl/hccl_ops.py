@@ -43,7 +43,7 @@ def _collective(tensor, combine):
         with open(place.format("partial-%d" % rank), "wb") as file:
             np.save(file, mine)
         os.replace(place.format("partial-%d" % rank), place.format(rank))
-        return combine([_wait(place.format(other)) for other in range(size)])
+        return np.asarray(combine([_wait(place.format(other)) for other in range(size)]), mine.dtype)
 
     if size == 1:
         return tf.identity(tensor)
