@@ -23,6 +23,7 @@ TOOLS = """awk basename bash cat cksum cp date dirname env find flock getconf gr
 mkfifo mv rm sed sleep sort stdbuf stty tail taskset tee timeout touch tr true uname""".split()
 
 FULL, PERFORMANCE = "train_full_1p.sh", "train_performance_1p.sh"
+PERFORMANCE_8P = "train_performance_8p.sh"
 CASE = "DCGAN_ID0686_for_TensorFlow_bs64_1p_perf"
 LINE = "[%8d Epoch: %2d/%2d %4d/%4d time: %4.4f, d_loss: %.8f  g_loss: %.8f\n"
 SAMPLE = "[Sample] d_loss: 1.00000000, g_loss: 2.00000000\n"
@@ -37,9 +38,13 @@ seen = {"argv": sys.argv[1:], "cores": sorted(os.sched_getaffinity(0)), "signals
         "environment": dict(os.environ), "left": sorted(os.listdir(out))}
 
 
+rank = os.environ["RANK_ID"]
+
+
 def note():
-    with open(os.path.join(out, os.pardir, "seen.json"), "w") as file:
-        json.dump(seen, file)
+    for name in ("seen.json", "seen_by_{}.json".format(rank)):
+        with open(os.path.join(out, os.pardir, name), "w") as file:
+            json.dump(seen, file)
 
 
 def receive(number, frame):
@@ -48,7 +53,7 @@ def receive(number, frame):
 
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, receive)
-os.makedirs(os.path.join(out, "run", "samples"))
+os.makedirs(os.path.join(out, "run", "samples"), exist_ok=True)
 for name in ("train_00000200.png", "train_00000400.png"):
     open(os.path.join(out, "run", "samples", name), "w").close()
 with open(os.path.join(out, "run", "FLAGS.json"), "w") as file:
@@ -57,14 +62,49 @@ note()
 sys.stderr.write(say["errors"])
 sys.stderr.flush()
 print(say["log"], end="", flush=True)
-deadline = time.time() + 600
+deadline = time.time() + 60
 while say["wait"] and not seen["signals"] and time.time() < deadline:
     time.sleep(0.01)
 if say["wait"]:
     time.sleep(0.3)         # long enough for a signal that is passed on twice
     note()
     sys.exit(128 + seen["signals"][0])
-sys.exit(say["code"])
+code = say["codes"].get(rank, say["code"])
+while say["codes"] and not code and time.time() < deadline:     # the rank that failed ends this one
+    code = 128 + seen["signals"][0] if seen["signals"] else 0
+    time.sleep(0.01)
+sys.exit(code)
+'''
+
+# What horovodrun does: a process a rank, until one fails.
+HOROVODRUN = '''
+import os, signal, subprocess, sys, time
+
+size = int(sys.argv[sys.argv.index("-np") + 1])
+words = sys.argv[sys.argv.index("--gloo") + 1:]
+processes = [subprocess.Popen(words, env=dict(os.environ, HOROVOD_RANK=str(rank)))
+             for rank in range(size)]
+
+
+def end(*unused):
+    for process in processes:
+        process.terminate()
+
+
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, end)
+running, failed = set(range(size)), False
+while running:
+    for rank in sorted(running):
+        if processes[rank].poll() is not None:
+            running.remove(rank)
+            if processes[rank].returncode:
+                print("Process %d exit with status code %d." % (rank, processes[rank].returncode % 256))
+                if not failed:
+                    end()
+                failed = True
+    time.sleep(0.01)
+sys.exit(1 if failed else 0)
 '''
 
 
@@ -116,18 +156,31 @@ class Project:
         return self.program(path, '#!/bin/sh\nPYTHONPATH="{}" exec "{}" -S "$@"\n'.format(
             modules, sys.executable))
 
-    def training(self, log="", code=0, errors="", wait=False, **options):
-        """Says what the made-up main.py prints, how it ends, and the options it files; returns self."""
+    def training(self, log="", code=0, errors="", wait=False, codes=None, **options):
+        """Says what the made-up main.py prints, how it ends, and the options it files; returns self.
+
+        Args:
+            codes: {rank: its exit code}; the others wait to be ended.
+        """
         self.write("main.py", MAIN)
         options = dict({"batch_size": 64, "ckpt_freq": 200}, **options)
         self.write("say.json", json.dumps(
-            {"log": log, "code": code, "errors": errors, "wait": wait, "options": options}))
+            {"log": log, "code": code, "errors": errors, "wait": wait, "options": options,
+             "codes": codes or {}}))
         self.environment["DCGAN_PYTHON"] = self.interpreter("python-of-the-tests")
         return self
 
-    def seen(self):
+    def module(self, name, text=""):
+        """Gives the interpreter of `training` another module; a dot in its name is a package."""
+        folder = self.path("modules-of-" + self.environment["DCGAN_PYTHON"].replace("/", "-"))
+        parts = name.split(".")
+        for depth in range(1, len(parts)):
+            self.write(os.path.join(folder, *(parts[:depth] + ["__init__.py"])))
+        self.write(os.path.join(folder, *parts) + ".py", text)
+
+    def seen(self, name="seen.json"):
         """What main.py was started with."""
-        with open(self.path("test", "output", "seen.json")) as file:
+        with open(self.path("test", "output", name)) as file:
             return json.load(file)
 
     def output(self, *parts):
