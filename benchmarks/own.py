@@ -41,15 +41,15 @@ def main(schedule, architecture, batch_size):
     tf.logging.set_verbosity(tf.logging.ERROR)
     if schedule == "product":
         return serve(_product())
-    config, dataset = _inputs(architecture, int(batch_size))
+    config, dataset = random_inputs(architecture, int(batch_size))
     device = open_device(config, say=lambda line: None)
     with tf.Graph().as_default(), tf.Session(config=device.session_config) as session:
-        build = {"default": _default, "reference": _reference}[schedule]
+        build = {"default": default_iteration, "reference": _reference}[schedule]
         iterate = build(session, config, dataset, device)
         serve(iterate, profile=lambda: _profile(session, iterate))
 
 
-def _inputs(architecture, batch_size):
+def random_inputs(architecture, batch_size):
     """(config, dataset) of random pictures in memory: what is measured is the training."""
     height, width, channels = SHAPES[architecture]
     classes = CLASSES[architecture]
@@ -63,9 +63,9 @@ def _inputs(architecture, batch_size):
                   device="cpu"), dataset
 
 
-def _default(session, config, dataset, device):
-    program = build_program(config=config, dataset=dataset, ranks=ALONE,
-                            device=device)
+def default_iteration(session, config, dataset, device, ranks=ALONE):
+    """A function that makes one training step, in the default graph."""
+    program = build_program(config=config, dataset=dataset, ranks=ranks, device=device)
     session.run(program.initialize)
     program.pipeline.start(session, 0, 0)
     return lambda: run_steps(session.run, program, steps=1, with_summary=False)
