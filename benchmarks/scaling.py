@@ -119,8 +119,8 @@ def report(found, options):
 
 def report_estimate(efficiencies, step_seconds, bytes_averaged, options):
     """Prints the table of the estimate, and draws it."""
-    print("estimate: step {:.1f} ms, {:.1f} MB averaged a step, link {:g} Gbit/s, latency {:g} us".format(
-        1e3 * step_seconds, bytes_averaged / 1e6, options.link_gbit, options.latency_us))
+    print("estimate: step {:.1f} ms, {:.1f} MB averaged a step, link {:g} Gbit/s, latency {:g} us"
+          .format(1e3 * step_seconds, bytes_averaged / 1e6, options.link_gbit, options.latency_us))
     speeds = {n: n * options.batch_size / step_seconds * each for n, each in efficiencies.items()}
     print("{:>8}{:>12}{:>14}".format("devices", "efficiency", "images/s"))
     for devices, efficiency in efficiencies.items():
