@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from fake_npu import factory
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -20,3 +22,17 @@ def graph():
     tf.disable_v2_behavior()
     with tf.Graph().as_default() as graph:
         yield graph
+
+
+@pytest.fixture(params=factory.RELEASES)
+def any_release(request):
+    """The fake NPU adapter in each of its releases."""
+    with factory.adapter(request.param) as npu_bridge:
+        yield npu_bridge
+
+
+@pytest.fixture
+def npu_bridge():
+    """The fake NPU adapter in its newest release."""
+    with factory.adapter() as npu_bridge:
+        yield npu_bridge

@@ -22,18 +22,6 @@ RELEASES_AND_SCHEDULES = pytest.mark.parametrize("any_release, fused", [
 SCHEDULES = pytest.mark.parametrize("fused", [True, False], ids=["fused", "separate"])
 
 
-@pytest.fixture(params=factory.RELEASES)
-def any_release(request):
-    with factory.adapter(request.param) as npu_bridge:
-        yield npu_bridge
-
-
-@pytest.fixture
-def npu_bridge():
-    with factory.adapter() as npu_bridge:
-        yield npu_bridge
-
-
 class Training:
     """A few steps of a small network pair on a device, on the same batch."""
 

@@ -18,18 +18,6 @@ from devices.ranks import ALONE
 from fake_npu import factory
 
 
-@pytest.fixture(params=factory.RELEASES)
-def any_release(request):
-    with factory.adapter(request.param) as npu_bridge:
-        yield npu_bridge
-
-
-@pytest.fixture
-def npu_bridge():
-    with factory.adapter() as npu_bridge:
-        yield npu_bridge
-
-
 def npu_config(**options):
     return Config(device="npu", **options)
 

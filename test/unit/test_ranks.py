@@ -34,16 +34,17 @@ def table_of(size, folder):
     return path
 
 
-def npu_environment(rank, folder, size=2):
+def npu_environment(rank, folder, size, overflow):
     (folder / "meeting").mkdir(exist_ok=True)
-    fake = factory.environment(meeting=folder / "meeting", record=folder / "record{}".format(rank))
+    fake = factory.environment(meeting=folder / "meeting", record=folder / "record{}".format(rank),
+                               overflow=overflow)
     return dict(fake, RANK_SIZE=str(size), RANK_ID=str(rank), JOB_ID="1",
                 RANK_TABLE_FILE=table_of(size, folder))
 
 
-def start(words, rank, folder, size=2):
+def start(words, rank, folder, size=2, overflow=()):
     # The fake's collectives wait in TensorFlow's threads, so there must be as many of them.
-    environment = dict(npu_environment(rank, folder, size), TF_NUM_INTEROP_THREADS="64")
+    environment = dict(npu_environment(rank, folder, size, overflow), TF_NUM_INTEROP_THREADS="64")
     return subprocess.Popen(words, env=environment, universal_newlines=True, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE)
 
@@ -53,11 +54,15 @@ def finish(processes):
     return [(process.returncode,) + output for process, output in zip(processes, outputs)]
 
 
-def trained(folder, *arguments, size=2):
-    """main.py in `size` processes on the fake adapter: [(exit code, standard output, error)]."""
-    words = command("--train", "--device=npu", "--out_dir=" + str(folder), "--out_name=run",
-                    "--inter_op_threads=64", *(SMALL + list(arguments)))
-    return finish([start(words, rank, folder, size) for rank in range(size)])
+def trained(folder, *arguments, overflow=()):
+    """main.py in two processes on the fake adapter: [(exit code, standard output, error)].
+
+    Args:
+        overflow: numbers of the checks at which rank 1 finds an overflow.
+    """
+    words = [command("--train", "--device=npu", "--out_dir=" + str(folder / of_rank), "--out_name=run",
+                     "--inter_op_threads=64", *(SMALL + list(arguments))) for of_rank in ("", "other")]
+    return finish([start(words[0], 0, folder), start(words[1], 1, folder, overflow=overflow)])
 
 
 def test_the_template_is_a_rank_table():
@@ -163,6 +168,7 @@ def test_npus_train_and_go_on_with_another_number(tmp_path):
     first = trained(tmp_path, "--train_size=192", "--epoch=1", "--seed=3")      # 6 steps of 2 x 16
     assert [code for code, _, _ in first] == [0, 0], first
     assert len(log_lines(first[0][1])) == 6 and log_lines(first[1][1]) == []
+    assert not (tmp_path / "other").exists()                # rank 0 alone writes
     assert all(event["distributed"] for event in factory.events(tmp_path / "record0")
                if event["kind"] == "optimizer")
     found = checkpoint.newest(str(tmp_path / "run" / "checkpoint"), warn=pytest.fail)
@@ -175,6 +181,16 @@ def test_npus_train_and_go_on_with_another_number(tmp_path):
     assert len(steps) == 12 and steps[0].startswith("[       7 Epoch:  1/ 2    0/  12 ")
     found = checkpoint.newest(str(tmp_path / "run" / "checkpoint"), warn=pytest.fail)
     assert (found.step, found.state["ranks"], found.state["offset"]) == (18, 1, -6)
+
+
+def test_an_update_that_overflows_on_one_npu_is_skipped_on_all(tmp_path):
+    (code, _, errors), _ = trained(tmp_path, "--train_size=64", "--epoch=1", overflow=(1, 5))
+    assert code == 0
+    assert [line for line in errors.splitlines() if "skipped" in line] == [
+        "step 1: updates skipped, their gradients overflowed: 1 of the discriminator (loss scale now "
+        "65536)",
+        "step 2: updates skipped, their gradients overflowed: 1 of the generator (loss scale now "
+        "65536)"]
 
 
 def test_what_changes_with_the_number_of_ranks_is_said(tmp_path, capsys):
