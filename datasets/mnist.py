@@ -8,6 +8,7 @@ import functools
 import gzip
 import os
 import struct
+import zlib
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def _read_idx(path, item_shape):
             count = _count(path, header, item_shape)
             size = count * int(np.prod(item_shape, dtype=np.int64))
             data = b"".join(iter(functools.partial(_read_some, file, [size + 1]), b""))
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError("{}: cannot be read: {}".format(path, error))
     if len(data) != size:
         raise UserError("{}: its header announces {} bytes of data, the file holds {}".format(

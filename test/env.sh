@@ -9,6 +9,7 @@
 #   DCGAN_VENV         the environment to use, or to build, instead of .venv and those on PATH
 #   DCGAN_BASE_PYTHON  the interpreter to build the environment from
 
+unset CDPATH                                    # an exported one makes cd print, or go elsewhere
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 VENV="${DCGAN_VENV:-.venv}"
 [[ $VENV == /* ]] || VENV="$ROOT/$VENV"

@@ -108,6 +108,13 @@ def test_a_named_interpreter_may_be_relative(project):
     assert os.path.samefile(result.stderr.split()[1], named)
 
 
+def test_an_exported_cdpath_leads_nowhere_else():
+    result = subprocess.run(
+        ["bash", "-c", '. test/env.sh; printf %s "$ROOT"'], cwd=ROOT, stdout=subprocess.PIPE,
+        env=dict(os.environ, CDPATH="."), universal_newlines=True)
+    assert result.stdout == ROOT
+
+
 def test_what_an_interpreter_lacks_is_named_with_the_command(project):
     path = on_path(project, "python3", lacking=("tqdm", "PIL"))
     result = project.run("env.sh")

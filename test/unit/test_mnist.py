@@ -68,3 +68,14 @@ def test_a_missing_file_is_named(tmp_path):
     (write_set(tmp_path) / TRAIN_LABELS).unlink()
     with pytest.raises(UserError, match=TRAIN_LABELS):
         mnist.read_split(str(tmp_path), "train")
+
+
+def test_a_gz_whose_stream_is_damaged_is_named(tmp_path):
+    folder = write_set(tmp_path, packed=True)
+    path = folder / (TRAIN_IMAGES + ".gz")
+    data = bytearray(path.read_bytes())
+    data[10:] = b"\xff" * (len(data) - 10)      # behind the header of gzip: no block type is 3
+    path.write_bytes(bytes(data))
+    with pytest.raises(UserError) as error:
+        mnist.read_split(str(tmp_path), "train")
+    assert str(path) in str(error.value)
