@@ -1,9 +1,9 @@
 """How the layers' products are computed; the variables and, but for rounding, the numbers are the same.
 
 `NATIVE` is TensorFlow's own operations. `REARRANGED` computes the same sums with operations that
-TensorFlow 1.15 is good at on a CPU: there a forward convolution runs at the speed of a matrix
+TensorFlow's CPU kernels are good at: there a forward convolution runs at the speed of a matrix
 product, a convolution's gradients (and so a transposed convolution) at a tenth to a half of it.
-TensorFlow 2.x on a CPU (oneDNN), GPUs and NPUs have no such gap: they keep `NATIVE`.
+Where TensorFlow 2.x uses oneDNN, on GPUs and on NPUs there is no such gap: they keep `NATIVE`.
 
 All convolutions are 5x5 with stride 2 and SAME padding, between a big picture [N, H, W, B] and a
 small one [N, ceil(H/2), ceil(W/2), S] with weights [5, 5, B, S]: `conv` goes from big to small,
@@ -11,6 +11,7 @@ small one [N, ceil(H/2), ceil(W/2), S] with weights [5, 5, B, S]: `conv` goes fr
 2 i + k - before, where `before` is the padding (1 or 2) that SAME puts in front.
 """
 
+import os
 from typing import Callable, NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ import tensorflow.compat.v1 as tf
 
 KERNEL = 5
 STRIDE = 2
+PROCESSOR = "/proc/cpuinfo"
+ONEDNN_FEATURES = ("avx512_vnni", "avx512_bf16", "amx_tile")
 # Below so many channels made, TensorFlow's own transposed convolution is the faster one.
 LEAST_CHANNELS = 16
 
@@ -198,5 +201,23 @@ REARRANGED = Kernels(_matmul, _conv, _deconv)
 
 def of_device(kind):
     """The faster `Kernels` on a device of a kind: "cpu", "gpu" or "npu"."""
-    gap = kind == "cpu" and tf.__version__.startswith("1.")
-    return REARRANGED if gap else NATIVE
+    return REARRANGED if kind == "cpu" and not _has_onednn() else NATIVE
+
+
+def _has_onednn():
+    """Whether this TensorFlow computes with oneDNN here.
+
+    It does from 2.9 on, where the variable asks for it or, without it, on processors that have
+    instructions for neural networks.
+    """
+    if tf.__version__.startswith("1."):
+        return False
+    asked = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "")
+    if asked in ("0", "1"):
+        return asked == "1"
+    try:
+        with open(PROCESSOR, encoding="utf-8") as file:
+            features = file.read()
+        return any(feature in features for feature in ONEDNN_FEATURES)
+    except OSError:
+        return False

@@ -101,8 +101,14 @@ def test_same_variables(graph, architecture):
     assert variables[0] == variables[1]
 
 
-def test_chosen_by_device():
-    expected = kernels.REARRANGED if tf.__version__.startswith("1.") else kernels.NATIVE
-    assert kernels.of_device("cpu") is expected
-    for kind in ("gpu", "npu"):
-        assert kernels.of_device(kind) is kernels.NATIVE
+@pytest.mark.parametrize("version, variable, features, rearranged", [
+    ("1.15.5", "", "avx2 avx512_vnni", True), ("2.21.0", "", "avx2", True),
+    ("2.21.0", "", "avx2 avx512_vnni", False), ("2.21.0", "1", "avx2", False),
+    ("2.21.0", "0", "avx512_vnni", True)])
+def test_chosen_by_device(monkeypatch, tmp_path, version, variable, features, rearranged):
+    (tmp_path / "cpuinfo").write_text("flags : sse " + features + " end\n")
+    monkeypatch.setattr(kernels, "PROCESSOR", str(tmp_path / "cpuinfo"))
+    monkeypatch.setattr(kernels.tf, "__version__", version)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", variable)
+    assert (kernels.of_device("cpu") is kernels.REARRANGED) == rearranged
+    assert kernels.of_device("gpu") is kernels.of_device("npu") is kernels.NATIVE
