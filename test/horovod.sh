@@ -20,17 +20,21 @@ need_horovod() {
 }
 
 build_horovod() {
-    local log="$VENV/requirements-dist.txt.log" start="$SECONDS"
+    local log="$VENV/requirements-dist.txt.log" start="$SECONDS" anew
     say "  building Horovod in $VENV (2 to 5 minutes; details in $log) ..."
     command -v cmake >/dev/null ||
         pip_install "$(sed -n 's/^\(cmake==[^ ;]*\).*/\1/p' "$ROOT/requirements-dist.txt")" >"$log" 2>&1
-    if ! PATH="$VENV/bin:$PATH" HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITH_TENSORFLOW=1 \
-         HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 \
-         pip_install --no-build-isolation -r "$ROOT/requirements-dist.txt" >>"$log" 2>&1; then
-        grep -i 'error' "$log" | tail -n 3 | sed 's/^/    /' >&2
-        return 1
-    fi
-    say "  built in $((SECONDS - start)) s"
+    # pip may have kept one that was built for another TensorFlow.
+    for anew in "" "--no-cache-dir --force-reinstall --no-deps"; do
+        PATH="$VENV/bin:$PATH" HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITH_TENSORFLOW=1 \
+            HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 \
+            pip_install $anew --no-build-isolation -r "$ROOT/requirements-dist.txt" >>"$log" 2>&1 || break
+        "$VENV/bin/python" -c 'import horovod.tensorflow' >>"$log" 2>&1 </dev/null || continue
+        say "  in place after $((SECONDS - start)) s"
+        return 0
+    done
+    grep -i 'error' "$log" | tail -n 3 | sed 's/^/    /' >&2
+    return 1
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then

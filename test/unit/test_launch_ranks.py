@@ -7,7 +7,8 @@ import signal
 import pytest
 
 from conftest import ROOT
-from launching import CASE, LAST, PERFORMANCE_8P, Project, log_of, read, wait_for
+from launching import (CASE, HOROVODRUN, LAST, PERFORMANCE_8P, Project, log_of, on_a_terminal, read,
+                       wait_for)
 
 CASE_2P = CASE.replace("_1p_", "_2p_")
 TABLE = os.path.join(ROOT, "configs", "rank_table_8p.json")
@@ -20,7 +21,6 @@ def project(tmp_path):
 
 
 def with_horovod(project):
-    from launching import HOROVODRUN
     project.module("horovod.runner.launch", HOROVODRUN)
     return project
 
@@ -136,3 +136,20 @@ def test_a_refused_training_leaves_every_last_output(project):
     assert read(project.output("train_0.log")) == LOG
     assert read(project.path("test", "output", "1", "train_1.log")) == LOG
     assert os.path.exists(project.output(CASE_2P + ".log"))
+
+
+@pytest.mark.parametrize("on_npus", [False, True])
+def test_on_a_terminal_rank_0_alone_shows_its_progress(project, on_npus):
+    project.training(LOG, errors="\rstep:  50%|#####     | 1/2 [00:01<00:01]\nsaid aloud\n")
+    if on_npus:
+        project.environment["RANK_TABLE_FILE"] = with_npus(project, size=8)
+    else:
+        with_horovod(project)
+    code, seen = on_a_terminal(project, PERFORMANCE_8P)
+    assert code == 0 and "Final Performance images/sec : 1024.00" in seen
+    assert seen.count("50%|") == 1
+    assert "said aloud" in read(project.output("train_0.log"))
+    assert "50%|" not in read(project.output("train_0.log"))
+    bars = [argument for rank in range(8) for argument in
+            project.seen("seen_by_{}.json".format(rank))["argv"] if "--progress" in argument]
+    assert bars == ["--progress=on"] + 7 * ["--progress=off"]
