@@ -34,7 +34,8 @@ def train(*, config, dataset, device, ranks):
     with tf.Graph().as_default() as graph:
         program = build_program(config=config, dataset=dataset, ranks=ranks, device=device)
         with tf.Session(config=device.session_config) as session, \
-                timeline.training_run(session, config=config, device=device, say=print) as run:
+                timeline.training_run(session, config=config, device=device, say=print,
+                                      rank=ranks.rank) as run:
             program = with_loop(program, session, device)
             graph.finalize()
             keeper = Keeper(config=config, program=program, ranks=ranks,

@@ -13,7 +13,7 @@ WARM_RUNS = 10
 TRACED_RUNS = 6
 
 
-def training_run(session, *, config, device, say):
+def training_run(session, *, config, device, say, rank=0):
     """What to run training steps with.
 
     Args:
@@ -22,11 +22,12 @@ def training_run(session, *, config, device, say):
             written to `data_save_path`, unless the device profiles itself.
         device: `devices.session.Device`.
         say: called with the line that tells where the timeline is, or why there is none.
+        rank: of this process; rank 0 alone writes a timeline.
 
     Returns:
         A context manager of a function to call like `session.run`.
     """
-    if not config.profiling or device.profiles_itself:
+    if not config.profiling or device.profiles_itself or rank != 0:
         return contextlib.nullcontext(session.run)
     return _traced(session, config.data_save_path, say)
 
