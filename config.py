@@ -249,8 +249,17 @@ def read_options(path):
             saved = json.load(file)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError("{}: cannot be read as a run's options: {}".format(path, error))
+    return checked_options(saved, path)
+
+
+def checked_options(saved, path):
+    """Of the options found as JSON in the file `path` those that `Config` knows, as a dict.
+
+    Raises:
+        UserError: not a JSON object, or it holds a value of a wrong type.
+    """
     if not isinstance(saved, dict):
-        raise UserError("{}: not a JSON object".format(path))
+        raise UserError("{}: not a JSON object of options".format(path))
     options = {name: saved[name] for name in Config._fields if name in saved}
     for name, value in options.items():
         if not _fits(Config.__annotations__[name], value) or _is_absurd(name, value):

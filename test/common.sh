@@ -236,7 +236,7 @@ end_display() {
 }
 
 # Whether main.py refused what it was asked for: a mistake of the user's before the first step.
-refused() { [[ $1 -eq 2 && -z "$(log_steps <"$LOG")" && -z "$(ls -A "$OUT/ckpt")" ]]; }
+refused() { [[ $1 -eq 2 && -z "$(log_steps <"$LOG")" && -z "$(ls "$OUT/ckpt")" ]]; }
 
 # report_failure CODE: says what happened; a refused training leaves the last output in place.
 report_failure() {

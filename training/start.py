@@ -3,6 +3,7 @@
 import contextlib
 import os
 
+import checkpoint
 import config as options
 import utils
 from config import UserError
@@ -54,10 +55,15 @@ def _opened(config):
         config = config._replace(out_name=_free_name(config))
     folder = options.run_dir(config)
     print("run: {}".format(folder))
-    with _held(folder):
+    checkpoints = options.checkpoint_dir(config)
+    apart = os.path.relpath(*map(os.path.realpath, (checkpoints, folder))).startswith(os.pardir)
+    with _held(folder), _held(checkpoints) if apart else contextlib.nullcontext():
         path = os.path.join(folder, options.OPTIONS_FILE)
         if os.path.exists(path):
-            config = _continued(config, options.read_options(path))
+            config = _continued(config, options.read_options(path), folder)
+        for newest in checkpoint.kept(checkpoints)[:1]:
+            saved = options.checked_options(newest.state.get("options", {}), newest.prefix + ".json")
+            config = _continued(config, saved, checkpoints)
         if config.seed is None:
             config = config._replace(seed=int.from_bytes(os.urandom(4), "little") >> 1)
         print("seed: {}".format(config.seed))
@@ -69,7 +75,7 @@ def _opened(config):
 
 
 def _held(folder):
-    """The run's folder, made and locked for this process; a context manager."""
+    """A folder of the run's, made and locked for this process; a context manager."""
     try:
         os.makedirs(folder, exist_ok=True)
         return utils.lock_folder(folder)
@@ -95,15 +101,15 @@ def _free_name(config):
     return name + "-{}".format(taken) * bool(taken)
 
 
-def _continued(config, saved):
-    """The config with the seed of the run that stands in its folder, if its options agree."""
+def _continued(config, saved, folder):
+    """The config with the seed of the run that stands in `folder`, if its options agree."""
     if config.seed is None:
         config = config._replace(seed=saved.get("seed"))
     for name, there, asked in options.differences(config, saved):
         if name in options.SAID_BY_DATA:
             raise UserError("--dataset: {} of {} was {} when the run in {} began and is {} now; give "
                             "another --out_name".format(
-                                name, config.dataset, there, options.run_dir(config), asked))
+                                name, config.dataset, there, folder, asked))
         raise UserError("--{}: the run in {} has {}, not {}; give that, or another --out_name".format(
-            name, options.run_dir(config), there, asked))
+            name, folder, there, asked))
     return config

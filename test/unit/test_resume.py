@@ -11,6 +11,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import checkpoint
+import utils
 from config import UserError
 from programs import ONE_THREAD, SMALL, command, log_lines, run_main, train_here
 
@@ -124,3 +125,42 @@ def test_a_second_process_on_one_run_is_refused_and_a_dead_one_holds_nothing(tmp
     code, _ = train_here(tmp_path, "--epoch=5000", at_step=1,
                          action=lambda: os.kill(os.getpid(), signal.SIGINT))
     assert code == 130
+
+
+def test_checkpoints_of_another_run_in_a_folder_given_by_itself_are_refused(tmp_path):
+    shared = "--checkpoint_dir=" + str(tmp_path / "shared")
+    train_here(tmp_path, shared, "--out_name=one", "--seed=1", "--train_size=16", "--epoch=1")
+    with pytest.raises(UserError, match="--learning_rate: the run in .*shared has 0.0002, not 0.1"):
+        train_here(tmp_path, shared, "--out_name=other", "--seed=1", "--train_size=16", "--epoch=2",
+                   "--learning_rate=0.1")
+    _, text = train_here(tmp_path, shared, "--out_name=third", "--train_size=16", "--epoch=2")
+    assert "seed: 1\n" in text and [step for step, _, _ in log_lines(text)] == ["2"]
+
+
+def test_two_runs_with_one_folder_of_checkpoints_are_refused(tmp_path):
+    shared = str(tmp_path / "shared")
+    os.mkdir(shared)
+    with utils.lock_folder(shared):
+        with pytest.raises(UserError, match="another process is training in .*shared"):
+            train_here(tmp_path, "--checkpoint_dir=" + shared, "--train_size=16", "--epoch=1")
+    code, _ = train_here(tmp_path, "--checkpoint_dir=" + shared, "--train_size=16", "--epoch=1")
+    assert code == 0
+
+
+def test_a_state_that_says_too_little_is_one_line(tmp_path):
+    train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=1")
+    newest = checkpoint.newest(str(tmp_path / "run" / "checkpoint"), warn=pytest.fail)
+    manifest = json.loads(open(newest.prefix + ".json").read())["content"]
+    del manifest["state"]["seconds"]
+    checkpoint._write_manifest(newest.prefix, manifest)
+    with pytest.raises(UserError, match="DCGAN.model-1.json: does not say where the run stood"):
+        train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=2")
+
+
+def test_lines_in_the_metrics_that_are_none_are_left_out(tmp_path):
+    train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=1")
+    with open(str(tmp_path / "run" / "metrics.jsonl"), "a") as file:
+        file.write('7\n{"step": "x"}\nnull\n' + "[" * 100000 + "\n")
+    train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=2")
+    lines = [json.loads(line) for line in open(str(tmp_path / "run" / "metrics.jsonl"))]
+    assert [line["step"] for line in lines if "d_loss" in line] == [1, 2]
