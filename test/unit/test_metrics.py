@@ -28,6 +28,17 @@ def test_nearest_neighbour_is_that_of_all_distances(monkeypatch):
     assert metrics.nearest_neighbour_error(images, labels, tests, test_labels) == expected
 
 
+def test_nearest_neighbours_of_black_and_white_are_exact():
+    """The largest numbers there can be, which differ in the last place only."""
+    images = np.zeros((3, 28, 28, 1), np.uint8)
+    images[1] = 255
+    images[2] = 255
+    images[2, 0, 0] = 254
+    tests = images[1:].copy()
+    tests[1, 0, 0] = 253                # nearest by 1 in 253**2 + ...
+    assert metrics.nearest_neighbour_error(images, np.arange(3), tests, np.array([1, 2])) == 0
+
+
 def test_frechet_distance_of_two_gaussians():
     """Samples with exactly the moments wanted, against the closed form for diagonal covariances."""
     random = np.random.RandomState(2)
