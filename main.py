@@ -59,7 +59,7 @@ def _define_jobs(values):
     _integer(values, "option", "What --visualize draws: 0 a random grid, 1 each latent dimension "
              "swept, 2 GIFs around a random point, 3 GIFs from the origin, 4 the merged GIF.", 0, 4)
     _integer(values, "generate", "Draw this many pictures from a trained run: those of the "
-             "seeds 0, 1, 2, ...", 0)
+             "seeds 0, 1, 2, ..., at most 10,000,000.", 0, 10 ** 7)
     _choice(values, "evaluate", "Measure a trained run: its last checkpoint, all of them, or the "
             "discriminator's features.", ["last", "all", "features"])
     _boolean(values, "report", "Write the run's index.html.")
@@ -174,7 +174,7 @@ def _define_pictures(values):
     _string(values, "interpolate", "Walk from one seed's latent to another's: A:B:STEPS.")
     _string(values, "arithmetic", "Calculate with seeds' latents: 1+2-3, or with means of several, "
             "1,2,3+4,5,6-7,8,9.")
-    _integer(values, "eval_samples", "Samples that --evaluate draws.", 1)
+    _integer(values, "eval_samples", "Samples that --evaluate draws.", 2)
     _integer(values, "export_batch_size", "The batch size that --export fixes.", 1)
     _choice(values, "export_format", "What --export writes.",
             ["all", "checkpoint", "saved_model", "onnx"])

@@ -11,6 +11,7 @@ import checkpoint
 import config as options
 import kernels
 import model
+import utils
 from config import Config, UserError
 from devices import session as device_session
 from inference import foreign
@@ -18,8 +19,10 @@ from inference import foreign
 # Pictures in one session run. Kernels round differently from one batch size to another, so a fixed
 # one is what makes a seed's picture the same to the bit however many are asked for.
 CHUNK = 64
-# Folders that are the run's own where the command line leaves them at their defaults.
-FOLDERS = ("checkpoint_dir", "sample_dir", "data_dir", "data_path", "cache")
+# Without effect on what is drawn: nobody needs to be told that the run had another.
+PLAIN = ("batch_size", "seed")
+# Folders that are read, the run's own where the command line leaves them at their defaults.
+FOLDERS = ("checkpoint_dir", "data_dir", "data_path")
 
 
 class TrainedRun(NamedTuple):
@@ -65,14 +68,23 @@ def find_options(config, *, with_checkpoint=False):
         UserError: there is no such run.
     """
     if config.out_name:
-        return _as_saved(config, options.read_options(
-            os.path.join(options.run_dir(config), options.OPTIONS_FILE)))
+        saved = options.read_options(os.path.join(options.run_dir(config), options.OPTIONS_FILE))
+        return _told(config, _as_saved(config, saved))
     for name, saved in options.saved_runs(config):
         found = _as_saved(config._replace(out_name=name), saved)
         if not with_checkpoint or checkpoint.kept(options.checkpoint_dir(found)):
-            return found
+            return _told(config, found)
     raise UserError("--out_dir: no trained run of {} in {}; train one with --train".format(
         config.dataset, config.out_dir))
+
+
+def _told(config, found):
+    """`found`, after a line for each option that was given in vain: the run has its own."""
+    for name in options.RUN_FIELDS:
+        asked, taken = getattr(config, name), getattr(found, name)
+        if asked not in (Config._field_defaults[name], taken) and name not in PLAIN:
+            utils.warn("--{}: {} has no effect, the run was trained with {}".format(name, asked, taken))
+    return found
 
 
 def _as_saved(config, saved):
@@ -94,7 +106,19 @@ def _with_folders(config, saved):
         if getattr(config, name) in defaults and there is not None and (
                 not os.path.isabs(there) or os.path.isdir(there)):
             config = config._replace(**{name: there})
-    return config
+    return _with_sample_dir(config, saved.get("sample_dir"))
+
+
+def _with_sample_dir(config, there):
+    """The same for the folder of the pictures, if it is the run's: a FLAGS.json may be anybody's."""
+    default = Config._field_defaults["sample_dir"]
+    if there in (None, default) or config.sample_dir != default:
+        return config
+    if os.path.isabs(there) or os.pardir in there.split(os.sep):
+        utils.warn("pictures: {} says {}, which is outside the run's folder; --sample_dir={} takes "
+                   "that".format(options.OPTIONS_FILE, there, there))
+        return config
+    return config._replace(sample_dir=there)
 
 
 @contextlib.contextmanager

@@ -145,11 +145,12 @@ def arithmetic(config):
     terms = parse_terms(config.arithmetic)
     run = find_run(config)
     print("checkpoint: {}".format(run.checkpoint.prefix))
-    label = (choices.parse_classes(run.config)
-             or [choices.class_of(run.config, terms[0][1][0])])[0]
+    classes = choices.parse_classes(run.config) or [choices.class_of(run.config, terms[0][1][0])]
+    if len(classes) > 1:
+        raise UserError("--class: one for --arithmetic, not {}".format(config.classes))
     with opened_generator(run) as (make, networks):
         def draw(z):
-            labels = choices.labels_of(run.config, [label] * len(z))
+            labels = choices.labels_of(run.config, classes * len(z))
             return utils.to_pixels(make(z, labels), networks.value_range)
 
         latents = [choices.latents_of(run.config, seeds) for _, seeds in terms]

@@ -106,6 +106,9 @@ def test_a_hundred_thousand_pictures_in_little_memory(tmp_path):
     (["--interpolate=1:2:1"], "--interpolate: '1:2:1' is not of the form A:B:STEPS"),
     (["--arithmetic=1*2"], "--arithmetic: '1*2' is not of the form 1+2-3"),
     (["--generate=100000", "--generate_format=grid"], "--generate_format: a grid of 100000 pictures"),
+    (["--generate=10000001"], "--generate=10000001: 10000001 is not an integer in the range"),
+    (["--eval_samples=1", "--evaluate"], "--eval_samples=1: 1 is not integer >= 2"),
+    (["--arithmetic=1+2", "--class=0-9"], "--class: one for --arithmetic, not 0-9"),
     (["--generate=1", "--train"], "--generate: not together with --train"),
     (["--out_name=nothing", "--generate=1"], "FLAGS.json: cannot be read"),
 ])
@@ -137,6 +140,27 @@ def test_run_folders_are_remembered(tmp_path):
     assert run.checkpoint.prefix.startswith(elsewhere)
     assert run.config.data_dir == str(tmp_path)
     assert find_run(asked._replace(data_dir="/x")).config.data_dir == "/x"
+
+
+@pytest.mark.parametrize("there", ["../../elsewhere", "{}/elsewhere"])
+def test_options_from_anywhere_write_nothing_outside_the_run(tmp_path, capsys, there):
+    there = there.format(tmp_path)
+    asked = make_run(tmp_path / "out", "image", sample_dir=there)
+    path = sample.draw(asked)
+    assert os.path.dirname(path) == str(tmp_path / "out" / "run" / "samples")
+    assert "--sample_dir={} takes that".format(there) in capsys.readouterr().err
+    assert not (tmp_path / "elsewhere").exists()
+    asked = make_run(tmp_path / "out", "image", sample_dir="pictures/all", name="inside")
+    assert os.path.dirname(sample.draw(asked)) == str(tmp_path / "out" / "inside" / "pictures" / "all")
+
+
+def test_an_option_in_vain_is_said(tmp_path, capsys):
+    asked = make_run(tmp_path, "image")
+    find_run(asked._replace(batch_size=7, seed=9))
+    assert not capsys.readouterr().err
+    find_run(asked._replace(z_dist="normal01"))
+    assert capsys.readouterr().err == (
+        "--z_dist: normal01 has no effect, the run was trained with uniform_signed\n")
 
 
 def test_damaged_newest_checkpoint_is_passed_over(tmp_path, capsys):
