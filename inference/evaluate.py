@@ -37,6 +37,8 @@ def evaluate(config):
     run = find_run(config)
     if config.evaluate == "features":
         found = {"features": features.measure(run, *_labelled(run))}
+        for note in _note_of_split(run, "the accuracy"):
+            print(note)
     elif run.config.dataset in mnist.CLASS_NAMES:
         found = _measure_mnist(run, _checkpoints(run, config.evaluate))
     else:
@@ -83,9 +85,7 @@ def _measure_mnist(run, checkpoints):
                                        session_config=run.device.session_config, progress=progress)
     notes = ["classifier {}: {:.2f} % wrong on the test pictures; what is measured with it compares "
              "runs measured with the same one".format(judge.digest[:12], judge.test_error)]
-    if run.config.mnist_split != "train":
-        notes.append("the run was trained on the test pictures too (--mnist_split={}); the 1-NN error "
-                     "is not that of unseen pictures".format(run.config.mnist_split))
+    notes += _note_of_split(run, "the 1-NN error")
     for note in notes:
         print(note)
     count = run.config.eval_samples
@@ -99,6 +99,14 @@ def _measure_mnist(run, checkpoints):
                             step=each.step))
         _say("step {}, {} samples".format(each.step, count), entries[-1])
     return {"samples": count, "real": real, "checkpoints": entries, "notes": notes}
+
+
+def _note_of_split(run, figure):
+    """What is to be said of a figure taken on the test pictures: [] or [a line]."""
+    if run.config.mnist_split == "train":
+        return []
+    return ["the run was trained on the test pictures too (--mnist_split={}); {} is not that of unseen "
+            "pictures".format(run.config.mnist_split, figure)]
 
 
 class _Measure:

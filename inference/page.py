@@ -106,10 +106,11 @@ def _curves(folder):
 
 def _grids(folder):
     """([{step, uri}] of the sample grids in their order, how many were left out)."""
-    paths = sorted(glob.glob(os.path.join(glob.escape(folder), "train_*.png")))
+    paths = sorted(path for path in glob.glob(os.path.join(glob.escape(folder), "train_*.png"))
+                   if re.search(r"_\d+\.png$", path))
     stride = max(1, -(-sum(map(os.path.getsize, paths)) // GRID_BYTES))
     shown = sorted(set(paths[::stride] + paths[-1:]))
-    return ([{"step": int(re.search(r"(\d+)\.png$", path).group(1)), "uri": _data_uri(path)}
+    return ([{"step": int(re.search(r"_(\d+)\.png$", path).group(1)), "uri": _data_uri(path)}
              for path in shown], len(paths) - len(shown))
 
 

@@ -22,7 +22,7 @@ from training.step import UPDATES
 LOG_LINE = "[%8d Epoch: %2d/%2d %4d/%4d time: %4.4f, d_loss: %.8f  g_loss: %.8f"
 SAMPLE_LINE = "[Sample] d_loss: %.8f, g_loss: %.8f"
 LAST_LINE = "Final accuracy d_loss %.8f"
-COLLAPSED_SPREAD = 1.0      # mean distance of the grid's pictures, in pixel units of 0 to 255
+COLLAPSED_SPREAD = 1.0      # distance of the grid's pictures, in pixel units of 0 to 255
 EVENTS_FOLDER = "events"
 _NETWORKS = (("d", "the discriminator"), ("g", "the generator"))
 
@@ -153,7 +153,9 @@ class Reporter:
         """Makes the loss curve and the film of the grids; a disk that refuses them ends nothing."""
         try:
             print("loss curve: {}".format(draw_curves(self._folder)))
-            print("sample grids: {}".format(samples.animate(options.sample_dir(self._config))))
+            film = samples.animate(options.sample_dir(self._config))
+            if film:
+                print("sample grids: {}".format(film))
         except OSError as error:
             self.warn("--out_dir: loss curve or film not written: {}".format(error))
 
@@ -161,7 +163,7 @@ class Reporter:
         self.say(SAMPLE_LINE % (d_loss, g_loss))
         if spread < COLLAPSED_SPREAD and not self._collapsed:
             self.warn("step {}: the grid's pictures are all but one (spread {:.2f} of 255): the "
-                      "generator has collapsed".format(step, spread))
+                      "generator has collapsed, or not begun to learn".format(step, spread))
         self._collapsed = spread < COLLAPSED_SPREAD
         self._add_line(step, sample_d_loss=d_loss, sample_g_loss=g_loss, sample_spread=spread)
         self._add_scalars(step, {"sample/d_loss": d_loss, "sample/g_loss": g_loss,

@@ -51,16 +51,17 @@ def grid_path(folder, step):
 
 
 def animate(folder):
-    """Makes one GIF of all the grids of a folder in the order of their steps; returns its path."""
+    """Makes one GIF of all the grids of a folder in the order of their steps; its path, or None."""
     paths = sorted(glob.glob(os.path.join(glob.escape(folder), "train_*.png")))
+    if not paths:
+        return None
     film = os.path.join(folder, "train.gif")
-    if paths:
-        utils.write_gif(film, (utils.read_png(path) for path in paths), seconds_per_frame=0.2)
+    utils.write_gif(film, (utils.read_png(path) for path in paths), seconds_per_frame=0.2)
     return film
 
 
 def spread(pixels):
-    """Mean distance between the grid's pictures, in root-mean-square pixel units of 0 to 255.
+    """Distance between two of the grid's pictures, in root-mean-square pixel units of 0 to 255.
 
     0 where all are one: the generator has collapsed. From the identity sum_ij |a_i - a_j|^2 =
     2 n sum_i |a_i - mean|^2, so it costs one pass: it is the root of the mean squared distance.

@@ -70,6 +70,8 @@ def test_a_run_that_saw_the_test_pictures_is_told_so(mnist_run, tmp_path, capsys
     path.write_text(path.read_text().replace('"mnist_split": "train"', '"mnist_split": "all"'))
     evaluate.evaluate(mnist_run)
     assert "trained on the test pictures too (--mnist_split=all)" in capsys.readouterr().out
+    evaluate.evaluate(mnist_run._replace(evaluate="features"))
+    assert "(--mnist_split=all); the accuracy is not that of unseen" in capsys.readouterr().out
 
 
 def test_a_damaged_checkpoint_is_passed_over(mnist_run, tmp_path, capsys):

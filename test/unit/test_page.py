@@ -94,6 +94,12 @@ def test_many_grids_are_thinned_out(trained, monkeypatch):
     assert "1 of 3 grids left out" in text
 
 
+def test_somebodys_pictures_are_no_grids(trained):
+    with open(os.path.join(options.sample_dir(trained), "train_mine.png"), "wb"):
+        pass
+    assert [grid["step"] for grid in grids_of(read(page.write_page(trained)))] == [10, 20, 30]
+
+
 def test_run_that_has_nothing_yet(tmp_path):
     text = read(page.write_page(make_run(tmp_path, "image", steps=())))
     assert "None yet." in text
