@@ -305,7 +305,7 @@ def _report(config):
     try:
         from inference import page
         page.write_page(config)
-    except (UserError, ImportError) as error:
+    except (UserError, ImportError, OSError) as error:
         print("index.html not written: {}".format(error), file=sys.stderr)
 
 

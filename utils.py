@@ -15,8 +15,10 @@ from tqdm import tqdm
 
 
 def warn(line):
-    """Prints a line on standard error without breaking a progress bar."""
-    tqdm.write(line, file=sys.stderr)
+    """Prints a line on standard error without breaking a progress bar; or not, if the disk is full."""
+    with contextlib.suppress(OSError):
+        tqdm.write(line, file=sys.stderr)
+        sys.stderr.flush()
 
 
 def to_pixels(images, value_range):

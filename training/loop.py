@@ -1,10 +1,10 @@
 """The training of one run, from its options to its last picture."""
 
 import functools
-import sys
 
 import tensorflow.compat.v1 as tf
 
+import utils
 from datasets import pipeline
 from training import report, samples, timeline
 from training.interrupt import Interruption
@@ -39,7 +39,7 @@ def train(*, config, dataset, device, ranks):
             program = with_loop(program, session, device)
             graph.finalize()
             keeper = Keeper(config=config, program=program, ranks=ranks,
-                            steps_per_epoch=steps_per_epoch, warn=_warn)
+                            steps_per_epoch=steps_per_epoch, warn=utils.warn)
             progress = keeper.restore(session)
             reporter = report.open_reporter(config=config, steps_per_epoch=steps_per_epoch(ranks.size),
                                             progress=progress, rank=ranks.rank)
@@ -69,6 +69,7 @@ def _loop(session, run, program, progress, keeper, reporter, interruption, *, co
         reporter.step(step, values)
         if not (is_sound(values["d_loss"]) and is_sound(values["g_loss"])):
             progress = keeper.roll_back(session, progress, values)
+            saved_step = progress.step
             _start(session, program, progress, reporter)
             continue
         if step % config.sample_freq == 0 or step == last_step:
@@ -94,7 +95,3 @@ def _start(session, program, progress, reporter):
 def _steps_per_epoch(config, dataset, ranks_size):
     return pipeline.steps_per_epoch(dataset, batch_size=config.batch_size, ranks_size=ranks_size,
                                     train_size=config.train_size)
-
-
-def _warn(line):
-    print(line, file=sys.stderr, flush=True)

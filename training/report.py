@@ -54,7 +54,7 @@ class SilentReporter:
 
     def warn(self, line):
         """Prints a line on standard error."""
-        print(line, file=sys.stderr, flush=True)
+        utils.warn(line)
 
 
 class Reporter:
@@ -116,10 +116,7 @@ class Reporter:
 
     def warn(self, line):
         """Prints a line on standard error without breaking the progress bar."""
-        if self._bar.disable:
-            print(line, file=sys.stderr, flush=True)
-        else:
-            self._bar.write(line, file=sys.stderr)
+        utils.warn(line)
 
     def step(self, step, values):
         """Tells one step (counted from 1) with its fetched values."""
@@ -214,15 +211,15 @@ class Reporter:
             self._tolerant("TensorBoard", self._events.add_summary, summary, step)
 
     def _tolerant(self, what, action, *arguments):
-        """Does it; a failure is said the first time, and what failed is then left out."""
-        if what in self._broken:
-            return None
+        """Does it; a failure is said, once where one follows another, and what failed is left out."""
         try:
-            return action(*arguments)
+            result = action(*arguments)
+            self._broken.discard(what)
+            return result
         except (OSError, tf.errors.OpError, RuntimeError) as error:     # 2.x's FileWriter: RuntimeError
-            self._broken.add(what)
-            print("{}: cannot be written, left out from here on: {}".format(what, error),
-                  file=sys.stderr, flush=True)
+            if what not in self._broken:
+                self._broken.add(what)
+                self.warn("{}: cannot be written, left out meanwhile: {}".format(what, error))
             return None
 
 

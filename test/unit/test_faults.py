@@ -1,5 +1,7 @@
 """What may happen to a run of a day: kills, a full disk, losses that are no numbers, a lost folder."""
 
+import contextlib
+import io
 import json
 import os
 import random
@@ -14,8 +16,9 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import checkpoint
+import main
 from config import UserError
-from programs import ONE_THREAD, SMALL, command, log_lines, train_here
+from programs import ONE_THREAD, SMALL, command, log_lines, parsed, train_here
 from test_resume import assert_equal_runs, final_state
 from training import keeper, loop, report, samples
 
@@ -97,7 +100,7 @@ def test_a_grid_that_cannot_be_written_ends_nothing(tmp_path, capsys):
 
 def test_reports_that_cannot_be_written_are_said_once(tmp_path, monkeypatch, capsys):
     class Full:
-        def write(self, text):
+        def write(self, *unused):
             raise OSError(28, "No space left on device")
 
         add_summary = write
@@ -107,6 +110,38 @@ def test_reports_that_cannot_be_written_are_said_once(tmp_path, monkeypatch, cap
     code, text = train_here(tmp_path, "--train_size=48", "--epoch=1")
     assert code == 0 and len(log_lines(text)) == 3
     assert capsys.readouterr().err.count("metrics.jsonl: cannot be written") == 1
+
+
+class OnFullDisk(io.StringIO):
+    """A log on a disk that is full whenever `is_full` says so."""
+
+    def __init__(self, is_full):
+        super().__init__()
+        self._is_full = is_full
+
+    def write(self, text):
+        if self._is_full():
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+
+def test_a_log_on_a_full_disk_ends_nothing_and_goes_on_when_there_is_room(tmp_path, monkeypatch):
+    """From the first step to the first checkpoint neither output nor errors can be written."""
+    real, steps = loop.run_steps, []
+
+    def run_steps(*args, **kwargs):
+        steps.append(True)
+        return real(*args, **kwargs)
+
+    log = OnFullDisk(lambda: steps and not checkpoint.kept(str(tmp_path / "run" / "checkpoint")))
+    monkeypatch.setattr(loop, "run_steps", run_steps)
+    monkeypatch.setattr(sys, "stderr", log)
+    config = parsed("--train", "--out_dir=" + str(tmp_path), "--out_name=run", "--train_size=64",
+                    "--epoch=1", "--ckpt_freq=2", *SMALL)
+    with contextlib.redirect_stdout(log):
+        assert main.run(config) == 0
+    assert [step for step, _, _ in log_lines(log.getvalue())] == ["3", "4"]
+    assert final_state(tmp_path)[0] == 4
 
 
 def test_a_summary_writer_that_fails_as_that_of_2_x_does_ends_nothing(tmp_path, monkeypatch, capsys):
@@ -164,6 +199,20 @@ def test_rollback_goes_on_with_another_draw(tmp_path, bad_loss, capsys):
     assert "back to step 2 with another draw" in capsys.readouterr().err
     newest = checkpoint.newest(str(tmp_path / "run" / "checkpoint"), warn=pytest.fail)
     assert newest.state["draw"] == 1
+
+
+def test_a_stop_after_a_rollback_beyond_a_damaged_checkpoint_saves(tmp_path, bad_loss):
+    bad_loss.append(7)
+
+    def damage_and_stop():
+        with open(str(tmp_path / "run" / "checkpoint" / "DCGAN.model-6.index"), "ab") as file:
+            file.write(b"x")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    code, _ = train_here(tmp_path, "--on_nan=rollback", "--seed=1", "--train_size=160", "--epoch=1",
+                         "--ckpt_freq=3", "--max_to_keep=3", at_step=7, action=damage_and_stop)
+    newest = checkpoint.newest(str(tmp_path / "run" / "checkpoint"), warn=lambda line: None)
+    assert code == 143 and newest.step == 4
 
 
 def test_three_rollbacks_at_most(tmp_path, bad_loss, capsys):
