@@ -86,7 +86,7 @@ def plot_curves(path, curves, *, xlabel, ylabel, title=""):
     """Draws named curves into a PNG.
 
     Args:
-        curves: name -> (x values, y values).
+        curves: name -> (x values, y values); one value is a dot.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg     # no display needed
     from matplotlib.figure import Figure
@@ -94,7 +94,8 @@ def plot_curves(path, curves, *, xlabel, ylabel, title=""):
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(1, 1, 1)
     for name, (x, y) in curves.items():
-        axes.plot(x, y, label=name, linewidth=0.8)
+        x = list(x)
+        axes.plot(x, list(y), label=name, linewidth=0.8, marker="o" * (len(x) == 1))    # no line, a dot
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.set_title(title)

@@ -91,3 +91,12 @@ def test_curves_are_drawn_without_a_display(tmp_path):
     path = str(tmp_path / "loss.png")
     utils.plot_curves(path, {"d_loss": ([1, 2, 3], [3, 2, None])}, xlabel="step", ylabel="loss")
     assert utils.read_png(path).shape[:2] == (450, 800)
+
+
+def test_a_curve_of_one_value_is_seen(tmp_path):
+    """Two pictures whose only difference is where that value is."""
+    path, pictures = str(tmp_path / "curve.png"), []
+    for value in (1.0, 2.0):
+        utils.plot_curves(path, {"kid": ([1], [value]), "frechet": ([0, 2], [0, 3])}, xlabel="", ylabel="")
+        pictures.append(utils.read_png(path).astype(int))
+    assert np.abs(pictures[0] - pictures[1]).max() > 50
