@@ -97,6 +97,7 @@ def test_a_curve_of_one_value_is_seen(tmp_path):
     """Two pictures whose only difference is where that value is."""
     path, pictures = str(tmp_path / "curve.png"), []
     for value in (1.0, 2.0):
-        utils.plot_curves(path, {"kid": ([1], [value]), "frechet": ([0, 2], [0, 3])}, xlabel="", ylabel="")
+        curves = {"kid": ([1], [value]), "frechet": ([0, 2], [0, 3])}
+        utils.plot_curves(path, curves, xlabel="", ylabel="")
         pictures.append(utils.read_png(path).astype(int))
     assert np.abs(pictures[0] - pictures[1]).max() > 50
