@@ -100,7 +100,7 @@ def save(session, saver, folder, *, step, state, max_to_keep):
         shutil.rmtree(workshop, ignore_errors=True)
     _write_manifest(prefix, {"step": step, "files": files, "state": state})
     _point_to(folder, prefix)
-    _delete_old(folder, max(max_to_keep, LEAST_KEPT))
+    _delete_old(folder, step, max(max_to_keep, LEAST_KEPT))
     return Checkpoint(prefix, step, state)
 
 
@@ -246,9 +246,18 @@ def _read_manifest(prefix):
         raise Damaged("{}: unreadable ({})".format(path, error))
     if digest != _digest(content):
         raise Damaged("{}: not what was written (checksum differs)".format(path))
+    if not _is_manifest(content):
+        raise Damaged("{}: not a checkpoint's manifest".format(path))
     if prefix != os.path.join(os.path.dirname(prefix), "{}-{}".format(PREFIX, content["step"])):
         raise Damaged("{}: is the manifest of step {}".format(path, content["step"]))
     return content
+
+
+def _is_manifest(content):
+    """Whether it has what a manifest must have; its sum says only that nobody changed it by accident."""
+    return (isinstance(content, dict) and type(content.get("step")) is int
+            and isinstance(content.get("state"), dict) and isinstance(content.get("files"), dict)
+            and sorted(content["files"]) == sorted(_PARTS))
 
 
 def _digest(content):
@@ -267,8 +276,9 @@ def _point_to(folder, prefix):
                      "model_checkpoint_path: {0}\nall_model_checkpoint_paths: {0}\n".format(name))
 
 
-def _delete_old(folder, keep):
-    for checkpoint in kept(folder)[keep:]:
+def _delete_old(folder, step, keep):
+    """Of the checkpoints up to `step` all but the newest `keep`; later ones were passed over: damaged."""
+    for checkpoint in [each for each in kept(folder) if each.step <= step][keep:]:
         for part in (".json",) + _PARTS:        # the manifest first: never a manifest without files
             _remove(checkpoint.prefix + part)
 

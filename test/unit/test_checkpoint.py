@@ -93,6 +93,31 @@ def test_a_manifest_under_another_steps_name_is_passed_over(trained):
     assert "DCGAN.model-99.json: is the manifest of step 1" in lines[0]
 
 
+@pytest.mark.parametrize("content", [
+    [], {}, {"step": "3"}, {"step": True}, {"state": None}, {"files": 7}, {"files": {}},
+    {"files": {"/../../../etc/passwd": {}}}], ids=str)
+def test_a_manifest_made_up_by_somebody_is_named_and_passed_over(trained, content):
+    session, saver, _, folder = trained
+    path = os.path.join(folder, "DCGAN.model-3.json")
+    if content:
+        with open(path, encoding="utf-8") as file:
+            content = dict(json.load(file)["content"], **content)
+    checkpoint._write_manifest(path[:-len(".json")], content)
+    lines = []
+    assert checkpoint.restore_newest(session, saver, folder, warn=lines.append).step == 2
+    assert lines == ["{}: not a checkpoint's manifest: passed over".format(path)]
+
+
+def test_damaged_ones_do_not_push_out_what_is_saved_beside_them(trained):
+    """Taken up before two damaged checkpoints, a run that keeps two must not delete its own."""
+    session, saver, _, folder = trained
+    for step in (2, 3):
+        damage_flip(os.path.join(folder, "DCGAN.model-{}.data-00000-of-00001".format(step)))
+    assert checkpoint.restore_newest(session, saver, folder, warn=lambda line: None).step == 1
+    checkpoint.save(session, saver, folder, step=1, state={}, max_to_keep=2)
+    assert checkpoint.newest(folder, warn=lambda line: None).step == 1
+
+
 def test_when_none_is_sound_nothing_starts_anew_in_silence(trained):
     session, saver, _, folder = trained
     for step in (1, 2, 3):
