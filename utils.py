@@ -133,13 +133,13 @@ def write_text(path, text):
 
 
 def read_json_lines(path):
-    """The objects of a JSON-lines file; an unfinished last line (of a killed run) is left out."""
+    """The values of a JSON-lines file; an unfinished last line (of a killed run) is left out."""
     objects = []
     with open(path, encoding="utf-8", errors="replace") as file:
         for line in file:
             try:
                 objects.append(json.loads(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
     return objects
 

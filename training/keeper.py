@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import checkpoint
 import config as options
+import utils
 from config import UserError
 from devices.session import learning_rate
 from training.program import SHARED
@@ -87,9 +88,13 @@ class Keeper:
             raise UserError("--out_name: {}; give another to start anew".format(damage))
         if found is None:
             return Progress()
-        state = found.state
-        progress = Progress(found.step, state["seconds"], state["draw"], state.get("offset", 0))
-        return self._with_ranks_of(progress, state.get("ranks", 1))
+        state = dict({"offset": 0, "ranks": 1}, **found.state)
+        if not (utils.is_number(state.get("seconds")) and all(
+                type(state.get(name)) is int for name in ("draw", "offset", "ranks"))):
+            raise UserError("--out_name: {}.json: does not say where the run stood; give another to "
+                            "start anew".format(found.prefix))
+        progress = Progress(found.step, state["seconds"], state["draw"], state["offset"])
+        return self._with_ranks_of(progress, state["ranks"])
 
     def _with_ranks_of(self, progress, before):
         """Takes up a run that `before` ranks brought to where it stands; says what that changes."""

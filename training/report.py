@@ -217,7 +217,7 @@ class Reporter:
             return None
         try:
             return action(*arguments)
-        except (OSError, tf.errors.OpError) as error:
+        except (OSError, tf.errors.OpError, RuntimeError) as error:     # 2.x's FileWriter: RuntimeError
             self._broken.add(what)
             print("{}: cannot be written, left out from here on: {}".format(what, error),
                   file=sys.stderr, flush=True)
@@ -258,6 +258,8 @@ def _open_metrics(folder, first_step):
     """Opens metrics.jsonl for appending, without the lines of steps that are about to be redone."""
     path = os.path.join(folder, METRICS_FILE)
     if os.path.exists(path):
-        lines = [line for line in utils.read_json_lines(path) if line.get("step", 0) <= first_step]
+        lines = [line for line in utils.read_json_lines(path)
+                 if isinstance(line, dict) and utils.is_number(line.get("step"))
+                 and line["step"] <= first_step]
         utils.write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
     return open(path, "a", encoding="utf-8", buffering=1)

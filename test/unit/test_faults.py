@@ -109,6 +109,17 @@ def test_reports_that_cannot_be_written_are_said_once(tmp_path, monkeypatch, cap
     assert capsys.readouterr().err.count("metrics.jsonl: cannot be written") == 1
 
 
+def test_a_summary_writer_that_fails_as_that_of_2_x_does_ends_nothing(tmp_path, monkeypatch, capsys):
+    def full(*unused):
+        raise RuntimeError("events: No space left on device")
+
+    for name in ("add_summary", "close"):
+        monkeypatch.setattr(tf.summary.FileWriter, name, full)
+    code, text = train_here(tmp_path, "--train_size=48", "--epoch=1", "--summary_freq=1")
+    assert code == 0 and len(log_lines(text)) == 3
+    assert capsys.readouterr().err.count("TensorBoard: cannot be written") == 1
+
+
 def test_a_folder_that_vanishes_is_made_again(tmp_path):
     code, _ = train_here(tmp_path, "--train_size=96", "--epoch=1", at_step=2,
                          action=lambda: shutil.rmtree(str(tmp_path / "run")))

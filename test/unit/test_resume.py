@@ -124,3 +124,22 @@ def test_a_second_process_on_one_run_is_refused_and_a_dead_one_holds_nothing(tmp
     code, _ = train_here(tmp_path, "--epoch=5000", at_step=1,
                          action=lambda: os.kill(os.getpid(), signal.SIGINT))
     assert code == 130
+
+
+def test_a_state_that_says_too_little_is_one_line(tmp_path):
+    train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=1")
+    newest = checkpoint.newest(str(tmp_path / "run" / "checkpoint"), warn=pytest.fail)
+    manifest = json.loads(open(newest.prefix + ".json").read())["content"]
+    del manifest["state"]["seconds"]
+    checkpoint._write_manifest(newest.prefix, manifest)
+    with pytest.raises(UserError, match="DCGAN.model-1.json: does not say where the run stood"):
+        train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=2")
+
+
+def test_lines_in_the_metrics_that_are_none_are_left_out(tmp_path):
+    train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=1")
+    with open(str(tmp_path / "run" / "metrics.jsonl"), "a") as file:
+        file.write('7\n{"step": "x"}\nnull\n' + "[" * 100000 + "\n")
+    train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=2")
+    lines = [json.loads(line) for line in open(str(tmp_path / "run" / "metrics.jsonl"))]
+    assert [line["step"] for line in lines if "d_loss" in line] == [1, 2]
