@@ -254,7 +254,7 @@ def _read_manifest(prefix):
 
 
 def _is_manifest(content):
-    """Whether it has what a manifest must have, which its sum alone, made by anybody, does not say."""
+    """Whether it has what a manifest must have; its sum tells of accidents alone."""
     return (isinstance(content, dict) and type(content.get("step")) is int
             and isinstance(content.get("state"), dict) and isinstance(content.get("files"), dict)
             and sorted(content["files"]) == sorted(_PARTS))
@@ -277,7 +277,7 @@ def _point_to(folder, prefix):
 
 
 def _delete_old(folder, step, keep):
-    """Deletes those up to `step` but the newest `keep`; later ones were passed over as damaged."""
+    """Deletes all but the newest `keep` up to `step`; later ones are damaged and count for nothing."""
     for checkpoint in [each for each in kept(folder) if each.step <= step][keep:]:
         for part in (".json",) + _PARTS:        # the manifest first: never a manifest without files
             _remove(checkpoint.prefix + part)

@@ -82,29 +82,29 @@ import os, signal, subprocess, sys, time
 
 size = int(sys.argv[sys.argv.index("-np") + 1])
 words = sys.argv[sys.argv.index("--gloo") + 1:]
+ended = []
 processes = [subprocess.Popen(words, env=dict(os.environ, HOROVOD_RANK=str(rank)))
              for rank in range(size)]
 
 
 def end(*unused):
-    for process in processes:
+    for process in processes if not ended else ():
         process.terminate()
+    ended.append(True)
 
 
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, end)
-running, failed = set(range(size)), False
+running = set(range(size))
 while running:
     for rank in sorted(running):
         if processes[rank].poll() is not None:
             running.remove(rank)
             if processes[rank].returncode:
                 print("Process %d exit with status code %d." % (rank, processes[rank].returncode % 256))
-                if not failed:
-                    end()
-                failed = True
+                end()
     time.sleep(0.01)
-sys.exit(1 if failed else 0)
+sys.exit(1 if ended else 0)
 '''
 
 
