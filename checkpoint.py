@@ -34,6 +34,7 @@ class Checkpoint(NamedTuple):
         state: the run's state beside its variables, a JSON object; empty for a checkpoint that
             another program wrote.
     """
+
     prefix: str
     step: int
     state: dict
@@ -52,6 +53,7 @@ class Saver(NamedTuple):
         required: restores those that every checkpoint must hold.
         optional: name -> what restores a variable that a checkpoint may lack.
     """
+
     variables: tuple
     saver: tf.train.Saver
     required: tf.train.Saver
@@ -65,10 +67,12 @@ def make_saver(variables, *, optional=()):
         optional: those among them that a checkpoint may lack (another device's run has none).
     """
     names = {variable.op.name for variable in optional}
-    return Saver(tuple(variables),
-                 tf.train.Saver(variables, max_to_keep=None, save_relative_paths=True),
-                 tf.train.Saver([v for v in variables if v.op.name not in names]),
-                 {variable.op.name: tf.train.Saver([variable]) for variable in optional})
+    return Saver(
+        tuple(variables),
+        tf.train.Saver(variables, max_to_keep=None, save_relative_paths=True),
+        tf.train.Saver([v for v in variables if v.op.name not in names]),
+        {variable.op.name: tf.train.Saver([variable]) for variable in optional},
+    )
 
 
 def save(session, saver, folder, *, step, state, max_to_keep):
@@ -90,10 +94,10 @@ def save(session, saver, folder, *, step, state, max_to_keep):
         try:
             saver.saver.save(session, made, write_meta_graph=False, write_state=False)
         except tf.errors.OpError as error:
-            raise OSError("{}: {}".format(folder, error.message.splitlines()[0]))
-        prefix = os.path.join(folder, "{}-{}".format(PREFIX, step))
+            raise OSError(f"{folder}: {error.message.splitlines()[0]}")
+        prefix = os.path.join(folder, f"{PREFIX}-{step}")
         files = {part: _described(made + part) for part in _PARTS}
-        _remove(prefix + ".json")       # a manifest must never stand beside another's files
+        _remove(prefix + ".json")  # a manifest must never stand beside another's files
         for part in _PARTS:
             os.replace(made + part, prefix + part)
     finally:
@@ -112,13 +116,13 @@ def kept(folder, *, warn=None):
     """
     found = []
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), PREFIX + "-*.json"))):
-        prefix = path[:-len(".json")]
+        prefix = path[: -len(".json")]
         try:
             manifest = _read_manifest(prefix)
             found.append(Checkpoint(prefix, manifest["step"], manifest["state"]))
         except Damaged as damage:
             if warn:
-                warn("{}: passed over".format(damage))
+                warn(f"{damage}: passed over")
     return sorted(found, key=lambda checkpoint: -checkpoint.step)
 
 
@@ -144,15 +148,15 @@ def restore_newest(session, saver, folder, *, warn):
         Damaged: there are checkpoints, but none can be used.
     """
     for path in without_manifest(folder):
-        warn("{}: incomplete or of another program, passed over".format(path))
+        warn(f"{path}: incomplete or of another program, passed over")
     for checkpoint in _sound(folder, warn):
         try:
             restore(session, saver, checkpoint)
             return checkpoint
         except Damaged as damage:
-            warn("{}: passed over".format(damage))
+            warn(f"{damage}: passed over")
     if glob.glob(os.path.join(glob.escape(folder), PREFIX + "-*")):
-        raise Damaged("{}: holds checkpoints, none of which can be used".format(folder))
+        raise Damaged(f"{folder}: holds checkpoints, none of which can be used")
     return None
 
 
@@ -173,9 +177,9 @@ def verify(checkpoint):
         try:
             found = _described(path)
         except OSError as error:
-            raise Damaged("{}: {}".format(path, error.strerror))
+            raise Damaged(f"{path}: {error.strerror}")
         if found != description:
-            raise Damaged("{}: not what was written (size or checksum differs)".format(path))
+            raise Damaged(f"{path}: not what was written (size or checksum differs)")
 
 
 def restore(session, saver, checkpoint):
@@ -186,15 +190,20 @@ def restore(session, saver, checkpoint):
     """
     try:
         shapes = tf.train.load_checkpoint(checkpoint.prefix).get_variable_to_shape_map()
-        _check_shapes([variable for variable in saver.variables
-                       if variable.op.name in shapes or variable.op.name not in saver.optional],
-                      shapes)
+        _check_shapes(
+            [
+                variable
+                for variable in saver.variables
+                if variable.op.name in shapes or variable.op.name not in saver.optional
+            ],
+            shapes,
+        )
         saver.required.restore(session, checkpoint.prefix)
         for name in set(shapes).intersection(saver.optional):
             saver.optional[name].restore(session, checkpoint.prefix)
     except (tf.errors.OpError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise Damaged("{}: does not fit: {}".format(checkpoint.prefix, reason))
+        raise Damaged(f"{checkpoint.prefix}: does not fit: {reason}")
 
 
 def _check_shapes(variables, shapes):
@@ -202,14 +211,17 @@ def _check_shapes(variables, shapes):
     for variable in variables:
         name, shape = variable.op.name, variable.shape.as_list()
         if shapes.get(name) != shape:
-            raise ValueError("{} is {} there, {} here".format(name, shapes.get(name), shape))
+            raise ValueError(f"{name} is {shapes.get(name)} there, {shape} here")
 
 
 def without_manifest(folder):
     """Prefixes of TensorFlow checkpoints that are half written, or that another program wrote."""
     indexes = glob.glob(os.path.join(glob.escape(folder), "*.index"))
-    return sorted(path[:-len(".index")] for path in indexes
-                  if not os.path.exists(path[:-len(".index")] + ".json"))
+    return sorted(
+        path[: -len(".index")]
+        for path in indexes
+        if not os.path.exists(path[: -len(".index")] + ".json")
+    )
 
 
 def clear_leftovers(folder):
@@ -227,7 +239,7 @@ def _sound(folder, warn):
             verify(checkpoint)
             yield checkpoint
         except Damaged as damage:
-            warn("{}: passed over".format(damage))
+            warn(f"{damage}: passed over")
 
 
 def _write_manifest(prefix, content):
@@ -243,11 +255,11 @@ def _read_manifest(prefix):
             manifest = json.load(file)
         content, digest = manifest["content"], manifest["sha256"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Damaged("{}: unreadable ({})".format(path, error))
+        raise Damaged(f"{path}: unreadable ({error})")
     if digest != _digest(content):
-        raise Damaged("{}: not what was written (checksum differs)".format(path))
+        raise Damaged(f"{path}: not what was written (checksum differs)")
     if not _is_manifest(content):
-        raise Damaged("{}: not a checkpoint's manifest".format(path))
+        raise Damaged(f"{path}: not a checkpoint's manifest")
     if prefix != os.path.join(os.path.dirname(prefix), "{}-{}".format(PREFIX, content["step"])):
         raise Damaged("{}: is the manifest of step {}".format(path, content["step"]))
     return content
@@ -255,9 +267,13 @@ def _read_manifest(prefix):
 
 def _is_manifest(content):
     """Whether it has what a manifest must have; its sum tells of accidents alone."""
-    return (isinstance(content, dict) and type(content.get("step")) is int
-            and isinstance(content.get("state"), dict) and isinstance(content.get("files"), dict)
-            and sorted(content["files"]) == sorted(_PARTS))
+    return (
+        isinstance(content, dict)
+        and type(content.get("step")) is int
+        and isinstance(content.get("state"), dict)
+        and isinstance(content.get("files"), dict)
+        and sorted(content["files"]) == sorted(_PARTS)
+    )
 
 
 def _digest(content):
@@ -272,14 +288,16 @@ def _step_of(prefix):
 def _point_to(folder, prefix):
     """Names the newest checkpoint where `tf.train.latest_checkpoint` looks for it."""
     name = json.dumps(os.path.basename(prefix))
-    utils.write_text(os.path.join(folder, "checkpoint"),
-                     "model_checkpoint_path: {0}\nall_model_checkpoint_paths: {0}\n".format(name))
+    utils.write_text(
+        os.path.join(folder, "checkpoint"),
+        f"model_checkpoint_path: {name}\nall_model_checkpoint_paths: {name}\n",
+    )
 
 
 def _delete_old(folder, step, keep):
     """Deletes all but the newest `keep` up to `step`; later ones are damaged and count for nothing."""
     for checkpoint in [each for each in kept(folder) if each.step <= step][keep:]:
-        for part in (".json",) + _PARTS:        # the manifest first: never a manifest without files
+        for part in (".json",) + _PARTS:  # the manifest first: never a manifest without files
             _remove(checkpoint.prefix + part)
 
 

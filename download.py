@@ -21,7 +21,7 @@ import zlib
 
 import fetch
 
-UNPACKED_TO_PACKED = 10         # JPEGs hardly shrink: a zip that grows more than this is a bomb
+UNPACKED_TO_PACKED = 10  # JPEGs hardly shrink: a zip that grows more than this is a bomb
 SPARE_BYTES = 1 << 20
 
 
@@ -34,12 +34,22 @@ def read_catalog():
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "datasets", "sources.json")
     with open(path) as source:
         entries = json.load(source)
-    return {name: fetch.Recipe(**dict(entry, files=[fetch.File(*row) for row in entry["files"]]))
-            for name, entry in entries.items()}
+    return {
+        name: fetch.Recipe(**dict(entry, files=[fetch.File(*row) for row in entry["files"]]))
+        for name, entry in entries.items()
+    }
 
 
-def ensure(name, data_dir, *, category="bedroom", split="train", repair=False, catalog=None,
-           net=fetch.Network()):
+def ensure(
+    name,
+    data_dir,
+    *,
+    category="bedroom",
+    split="train",
+    repair=False,
+    catalog=None,
+    net=fetch.Network(),
+):
     """Return the folder with the verified data of `name`, fetched first if it is not there.
 
     Args:
@@ -72,17 +82,21 @@ def ensure(name, data_dir, *, category="bedroom", split="train", repair=False, c
 
 
 def _recipe(catalog, name, category, split, root):
-    key = "{}/{}_{}".format(name, category, split) if name == "lsun" else name
+    key = f"{name}/{category}_{split}" if name == "lsun" else name
     if key in catalog:
         return catalog[key]
-    by_hand = fetch.Recipe(files=(), unpacked="{}_{}_lmdb".format(category, split))
+    by_hand = fetch.Recipe(files=(), unpacked=f"{category}_{split}_lmdb")
     if name == "lsun" and _find_unpacked(by_hand, root):
         return by_hand
-    raise DownloadError("{}: its address and hash are not known; known are {}".format(
-        key, ", ".join(sorted(catalog))))
+    raise DownloadError(
+        "{}: its address and hash are not known; known are {}".format(
+            key, ", ".join(sorted(catalog))
+        )
+    )
 
 
 # What is there already
+
 
 def _find_files(recipe, root):
     """`root` if every file is there, right, and none beside it is broken; else ""."""
@@ -98,8 +112,9 @@ def _find_unpacked(recipe, root):
         if os.path.isdir(folder) and any(name.endswith(mark) for name in os.listdir(folder)):
             fault = _unpacked_fault(folder, recipe)
             if fault:
-                raise DownloadError("{} {}: move it away or delete it, then fetch it again"
-                                    .format(folder, fault))
+                raise DownloadError(
+                    f"{folder} {fault}: move it away or delete it, then fetch it again"
+                )
             return folder
     return ""
 
@@ -109,7 +124,7 @@ def _unpacked_fault(folder, recipe):
         return lmdb_fault(os.path.join(folder, "data.mdb"))
     count = sum(name.endswith(".jpg") for name in os.listdir(folder))
     if count != recipe.pictures:
-        return "holds {:,} pictures, expected {:,}".format(count, recipe.pictures)
+        return f"holds {count:,} pictures, expected {recipe.pictures:,}"
     return ""
 
 
@@ -122,14 +137,14 @@ def lmdb_fault(path):
         head = source.read(1 << 17)
     magic = struct.pack("<II", 0xBEEFC0DE, 1)
     page_size = struct.unpack_from("<I", head, 40)[0] if len(head) > 44 else 0
-    if head[16:24] != magic or head[page_size + 16:page_size + 24] != magic:
+    if head[16:24] != magic or head[page_size + 16 : page_size + 24] != magic:
         return "holds a data.mdb that is not an LMDB"
     if len(head) < page_size + 144:
         return "holds a data.mdb that breaks off in its second page"
     last_page = max(struct.unpack_from("<Q", head, page + 136)[0] for page in (0, page_size))
     expected, size = (last_page + 1) * page_size, os.path.getsize(path)
     if size < expected:
-        return "holds a data.mdb of {} bytes, expected {}".format(size, expected)
+        return f"holds a data.mdb of {size} bytes, expected {expected}"
     return ""
 
 
@@ -138,8 +153,11 @@ def _spellings(file, folders):
     names = [(file.name, file.sha256)]
     if file.name.endswith("-ubyte.gz"):
         dotted = file.name.replace("-idx", ".idx")
-        names += [(dotted, file.sha256),
-                  (file.name[:-3], file.raw_sha256), (dotted[:-3], file.raw_sha256)]
+        names += [
+            (dotted, file.sha256),
+            (file.name[:-3], file.raw_sha256),
+            (dotted[:-3], file.raw_sha256),
+        ]
     return [(os.path.join(folder, name), sha256) for folder in folders for name, sha256 in names]
 
 
@@ -159,18 +177,23 @@ def _inspect(recipe, folders):
 
 # Getting what is missing
 
+
 def _provide(recipe, name, root, repair, net):
     """Fetch what is missing, unpack what is packed; returns the folder. Called under the lock."""
     places = (root, os.path.dirname(root)) if recipe.unpacked else (root,)
     found, broken = _inspect(recipe, places)
     if broken and not repair:
-        raise DownloadError("\n".join(
-            ["{} {}".format(path, fault) for path, fault in broken]
-            + ["`python download.py {} --data_dir={}` puts it aside as NAME.broken and fetches it "
-               "again; data of your own belong in a folder of another name"
-               .format(name, os.path.dirname(root))]))
+        raise DownloadError(
+            "\n".join(
+                [f"{path} {fault}" for path, fault in broken]
+                + [
+                    f"`python download.py {name} --data_dir={os.path.dirname(root)}` puts it aside as NAME.broken and fetches it "
+                    "again; data of your own belong in a folder of another name"
+                ]
+            )
+        )
     for path, fault in broken:
-        fetch.say("{} {}: put aside as {}".format(path, fault, _put_aside(path)))
+        fetch.say(f"{path} {fault}: put aside as {_put_aside(path)}")
     _fetch(recipe, name, [file for file in recipe.files if file not in found], root, net)
     if not recipe.unpacked:
         return root
@@ -196,23 +219,28 @@ def _fetch(recipe, name, missing, root, net):
         if missing:
             missing = source(recipe, missing, root, net, reasons)
     if missing:
-        raise DownloadError("\n".join(
-            ["{}: no source gave {}".format(name, ", ".join(file.name for file in missing))]
-            + ["  " + reason for reason in reasons]
-            + ["By hand: place {} in {} and run the same again:".format(
-                _by_hand(recipe), os.path.abspath(root))]
-            + ["  {}  {} bytes  sha256 {}".format(*file[:3]) for file in missing]))
+        raise DownloadError(
+            "\n".join(
+                ["{}: no source gave {}".format(name, ", ".join(file.name for file in missing))]
+                + ["  " + reason for reason in reasons]
+                + [
+                    f"By hand: place {_by_hand(recipe)} in {os.path.abspath(root)} and run the same again:"
+                ]
+                + ["  {}  {} bytes  sha256 {}".format(*file[:3]) for file in missing]
+            )
+        )
     for part in parts:
         fetch.discard(part)
 
 
 def _by_hand(recipe):
     if recipe.unpacked:
-        return "this file, or the folder {} out of it,".format(recipe.unpacked)
+        return f"this file, or the folder {recipe.unpacked} out of it,"
     return "these files, packed or unpacked," if recipe.files[0].raw_sha256 else "these files"
 
 
 # Unpacking
+
 
 def _unpack(archive, root, recipe):
     """Unpack the zip beside its final place, check, then rename: all or nothing.
@@ -221,22 +249,22 @@ def _unpack(archive, root, recipe):
         The folder `root/recipe.unpacked`.
     """
     scratch = os.path.join(root, ".unpack")
-    shutil.rmtree(scratch, ignore_errors=True)      # of a run that was killed; we hold the lock
+    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed; we hold the lock
     target = os.path.join(root, recipe.unpacked)
-    fetch.say("unpacking {} into {}".format(archive, target))
+    fetch.say(f"unpacking {archive} into {target}")
     try:
         with zipfile.ZipFile(archive) as source:
             _extract(source, _checked_members(source, archive, root, recipe), scratch)
         unpacked = os.path.join(scratch, recipe.unpacked)
         fault = _unpacked_fault(unpacked, recipe)
         if fault:
-            raise DownloadError("{}: {} in it {}".format(archive, recipe.unpacked, fault))
+            raise DownloadError(f"{archive}: {recipe.unpacked} in it {fault}")
         os.rename(unpacked, target)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise DownloadError("{} cannot be unpacked: {}".format(archive, error)) from error
+        raise DownloadError(f"{archive} cannot be unpacked: {error}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    fetch.say("{} is not needed any more and may be deleted".format(archive))
+    fetch.say(f"{archive} is not needed any more and may be deleted")
     return target
 
 
@@ -246,18 +274,22 @@ def _checked_members(source, archive, root, recipe):
     for member in members:
         parts = member.filename.split("/")
         if parts[0] != recipe.unpacked or {"", ".", ".."} & set(parts) or "\\" in member.filename:
-            raise DownloadError("{} holds {!r}, outside {}/: not unpacked".format(
-                archive, member.filename, recipe.unpacked))
+            raise DownloadError(
+                f"{archive} holds {member.filename!r}, outside {recipe.unpacked}/: not unpacked"
+            )
         if stat.S_ISLNK(member.external_attr >> 16):
-            raise DownloadError("{} holds the link {!r}: not unpacked".format(
-                archive, member.filename))
+            raise DownloadError(f"{archive} holds the link {member.filename!r}: not unpacked")
     total = sum(member.file_size for member in members)
     if total > UNPACKED_TO_PACKED * os.path.getsize(archive) + SPARE_BYTES:
-        raise DownloadError("{} would unpack to {}: that is no honest zip, not unpacked".format(
-            archive, fetch.human(total)))
+        raise DownloadError(
+            f"{archive} would unpack to {fetch.human(total)}: that is no honest zip, not unpacked"
+        )
     if len(members) > recipe.pictures + 16:
-        raise DownloadError("{} holds {:,} files, expected {}: not unpacked".format(
-            archive, len(members), recipe.pictures or "data.mdb and lock.mdb"))
+        raise DownloadError(
+            "{} holds {:,} files, expected {}: not unpacked".format(
+                archive, len(members), recipe.pictures or "data.mdb and lock.mdb"
+            )
+        )
     _need_space(root, total)
     return members
 
@@ -269,13 +301,15 @@ def _extract(source, members, scratch):
         os.makedirs(os.path.join(scratch, folder), exist_ok=True)
     with fetch.bar(sum(member.file_size for member in members), "unpacking") as bar:
         for member in members:
-            with source.open(member) as packed, \
-                    open(os.path.join(scratch, member.filename), "xb") as output:
+            with source.open(member) as packed, open(
+                os.path.join(scratch, member.filename), "xb"
+            ) as output:
                 shutil.copyfileobj(packed, output, fetch.CHUNK_BYTES)
             bar.update(member.file_size)
 
 
 # Small helpers
+
 
 @contextlib.contextmanager
 def _lock(folder):
@@ -285,49 +319,57 @@ def _lock(folder):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            fetch.say("another process is filling {}: waiting for it".format(folder))
+            fetch.say(f"another process is filling {folder}: waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError as error:        # some cluster file systems; the hashes still guard the data
-            fetch.say("{} cannot be locked ({}): run one download at a time".format(
-                folder, error.strerror))
+        except OSError as error:  # some cluster file systems; the hashes still guard the data
+            fetch.say(f"{folder} cannot be locked ({error.strerror}): run one download at a time")
         yield
 
 
 def _need_space(folder, needed):
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise DownloadError("not enough room in {}: {} needed, {} free".format(
-            folder, fetch.human(needed), fetch.human(free)))
+        raise DownloadError(
+            f"not enough room in {folder}: {fetch.human(needed)} needed, {fetch.human(free)} free"
+        )
 
 
 def _disk_reason(error, root):
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk of {} is full; what came so far is kept: make room, then run again".format(
-            root)
-    return "{}: {}".format(error.filename or root, error.strerror or error)
+        return f"the disk of {root} is full; what came so far is kept: make room, then run again"
+    return f"{error.filename or root}: {error.strerror or error}"
 
 
 def main(argv=None, *, catalog=None, net=fetch.Network()):
     """The command line. Returns the exit code: 0, 2 (no data; the reason is printed) or 130."""
     catalog = catalog or read_catalog()
-    parser = argparse.ArgumentParser(description="Fetch, verify and unpack a data set.",
-                                     allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description="Fetch, verify and unpack a data set.", allow_abbrev=False
+    )
     parser.add_argument("name", choices=sorted({key.split("/")[0] for key in catalog}))
     parser.add_argument("--data_dir", default="./data", help="default %(default)s")
     parser.add_argument("--category", default="bedroom", help="of LSUN; default %(default)s")
-    parser.add_argument("--split", default="train", choices=("train", "val"),
-                        help="of LSUN; default %(default)s")
+    parser.add_argument(
+        "--split", default="train", choices=("train", "val"), help="of LSUN; default %(default)s"
+    )
     args = parser.parse_args(argv)
     try:
-        folder = ensure(args.name, args.data_dir, category=args.category, split=args.split,
-                        repair=True, catalog=catalog, net=net)
+        folder = ensure(
+            args.name,
+            args.data_dir,
+            category=args.category,
+            split=args.split,
+            repair=True,
+            catalog=catalog,
+            net=net,
+        )
     except DownloadError as error:
-        print("download.py: {}".format(error), file=sys.stderr)
+        print(f"download.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("download.py: stopped; the same command goes on from here", file=sys.stderr)
         return 130
-    print("{}: verified in {}".format(args.name, folder))
+    print(f"{args.name}: verified in {folder}")
     return 0
 
 

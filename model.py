@@ -11,16 +11,17 @@ from typing import Callable, NamedTuple, Tuple
 import tensorflow.compat.v1 as tf
 
 import ops
-from kernels import NATIVE
+from ops_cpu import NATIVE
 
 
 class Sizes(NamedTuple):
     """What the layers' sizes follow from."""
+
     height: int
     width: int
     channels: int
-    num_classes: int    # K; 0 where there are no labels
-    z_dim: int          # Z
+    num_classes: int  # K; 0 where there are no labels
+    z_dim: int  # Z
     gf_dim: int = 64
     df_dim: int = 64
     gfc_dim: int = 1024
@@ -29,8 +30,17 @@ class Sizes(NamedTuple):
 
 def sizes_of(config):
     """The `Sizes` of a config with everything filled in."""
-    return Sizes(config.output_height, config.output_width, config.channels, config.num_classes,
-                 config.z_dim, config.gf_dim, config.df_dim, config.gfc_dim, config.dfc_dim)
+    return Sizes(
+        config.output_height,
+        config.output_width,
+        config.channels,
+        config.num_classes,
+        config.z_dim,
+        config.gf_dim,
+        config.df_dim,
+        config.gfc_dim,
+        config.dfc_dim,
+    )
 
 
 class Networks(NamedTuple):
@@ -42,6 +52,7 @@ class Networks(NamedTuple):
         sizes: the `Sizes` both were built for.
         value_range: (lowest, highest) value of a picture.
     """
+
     generator: Callable
     discriminator: Callable
     sizes: Sizes
@@ -50,6 +61,7 @@ class Networks(NamedTuple):
 
 class GanLosses(NamedTuple):
     """Batch means of sigmoid cross entropies, each a float32 scalar; d = d_real + d_fake."""
+
     d_real: tf.Tensor
     d_fake: tf.Tensor
     d: tf.Tensor
@@ -63,16 +75,23 @@ def build_networks(architecture, sizes, kernels=NATIVE):
     """
     generator, discriminator, value_range = ARCHITECTURES[architecture]
     bound = dict(sizes=sizes, layers=ops.layers(kernels))
-    return Networks(functools.partial(generator, **bound),
-                    functools.partial(discriminator, **bound), sizes, value_range)
+    return Networks(
+        functools.partial(generator, **bound),
+        functools.partial(discriminator, **bound),
+        sizes,
+        value_range,
+    )
 
 
 def variables_of(scope, *, trainable):
     """The variables of "generator" or "discriminator", in the order of their making."""
     if trainable:
         return tf.trainable_variables(scope + "/")
-    return [v for v in tf.global_variables(scope + "/")
-            if v.op.name.rsplit("/", 1)[1] in ("moving_mean", "moving_variance")]
+    return [
+        v
+        for v in tf.global_variables(scope + "/")
+        if v.op.name.rsplit("/", 1)[1] in ("moving_mean", "moving_variance")
+    ]
 
 
 def gan_losses(real_logits, fake_logits):
@@ -89,8 +108,9 @@ def generator_loss(fake_logits):
 
 def _cross_entropy(logits, labels):
     logits = tf.cast(logits, tf.float32)
-    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(
-        logits=logits, labels=tf.cast(labels, tf.float32)))
+    return tf.reduce_mean(
+        tf.nn.sigmoid_cross_entropy_with_logits(logits=logits, labels=tf.cast(labels, tf.float32))
+    )
 
 
 def _scope(name):
@@ -112,23 +132,25 @@ def _mnist_generator(z, y, training, *, sizes, layers):
     assert (4 * h4, 4 * w4) == (height, width), "the MNIST pair needs sides that divide by 4"
     with _scope("generator"):
         h = layers.linear(ops.concat_labels(z, y), sizes.gfc_dim, name="g_h0_lin")
-        h = ops.concat_labels(_norm_relu(h, training, "g_bn0"), y)      # [N, gfc + K]
+        h = ops.concat_labels(_norm_relu(h, training, "g_bn0"), y)  # [N, gfc + K]
         h = layers.linear(h, 2 * sizes.gf_dim * h4 * w4, name="g_h1_lin")
         h = _norm_relu(h, training, "g_bn1")
-        h = tf.reshape(h, [-1, h4, w4, 2 * sizes.gf_dim])               # [N, H/4, W/4, 2 gf]
+        h = tf.reshape(h, [-1, h4, w4, 2 * sizes.gf_dim])  # [N, H/4, W/4, 2 gf]
         h = layers.deconv2d(h, 2 * h4, 2 * w4, 2 * sizes.gf_dim, labels=y, name="g_h2")
-        h = _norm_relu(h, training, "g_bn2")                            # [N, H/2, W/2, 2 gf]
+        h = _norm_relu(h, training, "g_bn2")  # [N, H/2, W/2, 2 gf]
         return tf.nn.sigmoid(
-            layers.deconv2d(h, height, width, sizes.channels, labels=y, name="g_h3"))
+            layers.deconv2d(h, height, width, sizes.channels, labels=y, name="g_h3")
+        )
 
 
 def _mnist_discriminator(x, y, training, *, sizes, layers):
     """Label-conditioned discriminator for pictures in [0, 1]."""
     with _scope("discriminator"):
         h = layers.conv2d(x, sizes.channels + sizes.num_classes, labels=y, name="d_h0_conv")
-        h = layers.conv2d(ops.lrelu(h), sizes.df_dim + sizes.num_classes, labels=y,
-                          name="d_h1_conv")
-        h = _norm_lrelu(h, training, "d_bn1")                           # [N, H/4, W/4, df + K]
+        h = layers.conv2d(
+            ops.lrelu(h), sizes.df_dim + sizes.num_classes, labels=y, name="d_h1_conv"
+        )
+        h = _norm_lrelu(h, training, "d_bn1")  # [N, H/4, W/4, df + K]
         h = ops.concat_labels(_flat(h), y)
         h = _norm_lrelu(layers.linear(h, sizes.dfc_dim, name="d_h2_lin"), training, "d_bn2")
         return layers.linear(ops.concat_labels(h, y), 1, name="d_h3_lin")  # [N, 1]
@@ -139,13 +161,15 @@ def _image_generator(z, y, training, *, sizes, layers):
     extents = _halvings(sizes, 4)
     with _scope("generator"):
         height, width = extents[4]
-        h = layers.linear(ops.concat_labels(z, y), 8 * sizes.gf_dim * height * width, name="g_h0_lin")
-        h = tf.reshape(h, [-1, height, width, 8 * sizes.gf_dim])        # [N, H/16, W/16, 8 gf]
+        h = layers.linear(
+            ops.concat_labels(z, y), 8 * sizes.gf_dim * height * width, name="g_h0_lin"
+        )
+        h = tf.reshape(h, [-1, height, width, 8 * sizes.gf_dim])  # [N, H/16, W/16, 8 gf]
         h = _norm_relu(h, training, "g_bn0")
         for layer, multiple in ((1, 4), (2, 2), (3, 1)):
             height, width = extents[4 - layer]
             h = layers.deconv2d(h, height, width, multiple * sizes.gf_dim, name="g_h%d" % layer)
-            h = _norm_relu(h, training, "g_bn%d" % layer)               # [N, H/2, W/2, gf] at last
+            h = _norm_relu(h, training, "g_bn%d" % layer)  # [N, H/2, W/2, gf] at last
         return tf.tanh(layers.deconv2d(h, sizes.height, sizes.width, sizes.channels, name="g_h4"))
 
 
@@ -155,8 +179,8 @@ def _image_discriminator(x, y, training, *, sizes, layers):
         h = ops.lrelu(layers.conv2d(x, sizes.df_dim, labels=y, name="d_h0_conv"))
         for layer, multiple in ((1, 2), (2, 4), (3, 8)):
             h = layers.conv2d(h, multiple * sizes.df_dim, name="d_h%d_conv" % layer)
-            h = _norm_lrelu(h, training, "d_bn%d" % layer)              # [N, H/16, W/16, 8 df] at last
-        return layers.linear(ops.concat_labels(_flat(h), y), 1, name="d_h4_lin")   # [N, 1]
+            h = _norm_lrelu(h, training, "d_bn%d" % layer)  # [N, H/16, W/16, 8 df] at last
+        return layers.linear(ops.concat_labels(_flat(h), y), 1, name="d_h4_lin")  # [N, 1]
 
 
 def _halvings(sizes, times):

@@ -12,7 +12,7 @@ from typing import Callable, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from kernels import KERNEL, NATIVE, with_planes
+from ops_cpu import KERNEL, NATIVE, with_planes
 
 DECAY = 0.9
 EPSILON = 1e-5
@@ -26,14 +26,17 @@ STATISTICS = "batch_norm_statistics"
 
 class Layers(NamedTuple):
     """The layers that hold products, for one choice of kernels: the functions of these names below."""
+
     linear: Callable
     conv2d: Callable
     deconv2d: Callable
 
 
 def layers(kernels):
-    """`Layers` that compute their products with `kernels`, a `kernels.Kernels`."""
-    return Layers(*[functools.partial(layer, kernels=kernels) for layer in (linear, conv2d, deconv2d)])
+    """`Layers` that compute their products with `kernels`, a `ops_cpu.Kernels`."""
+    return Layers(
+        *[functools.partial(layer, kernels=kernels) for layer in (linear, conv2d, deconv2d)]
+    )
 
 
 def linear(x, units, *, name, kernels=NATIVE):
@@ -43,14 +46,18 @@ def linear(x, units, *, name, kernels=NATIVE):
         x: [N, C].
         units: width of the result.
         name: scope of the variables `Matrix` [C, units] and `bias` [units].
-        kernels: `kernels.Kernels`; how the product is computed.
+        kernels: `ops_cpu.Kernels`; how the product is computed.
 
     Returns:
         [N, units].
     """
     with tf.variable_scope(name):
-        matrix = tf.get_variable("Matrix", [_channels(x), units], x.dtype,
-                                 _random(tf.random_normal_initializer, "Matrix"))
+        matrix = tf.get_variable(
+            "Matrix",
+            [_channels(x), units],
+            x.dtype,
+            _random(tf.random_normal_initializer, "Matrix"),
+        )
         bias = tf.get_variable("bias", [units], x.dtype, tf.zeros_initializer())
         return tf.nn.bias_add(kernels.matmul(x, matrix), bias)
 
@@ -63,15 +70,19 @@ def conv2d(x, channels, *, name, labels=None, kernels=NATIVE):
         channels: of the result.
         name: scope of the variables `w` [5, 5, C + K, channels] and `biases` [channels].
         labels: [N, K], which join the picture as K constant planes; K = 0 without them.
-        kernels: `kernels.Kernels`; how the product is computed.
+        kernels: `ops_cpu.Kernels`; how the product is computed.
 
     Returns:
         [N, ceil(H / 2), ceil(W / 2), channels].
     """
     labels = _labels_of(labels, x)
     with tf.variable_scope(name):
-        w = tf.get_variable("w", [KERNEL, KERNEL, _channels(x) + _channels(labels), channels], x.dtype,
-                            _random(tf.truncated_normal_initializer, "w"))
+        w = tf.get_variable(
+            "w",
+            [KERNEL, KERNEL, _channels(x) + _channels(labels), channels],
+            x.dtype,
+            _random(tf.truncated_normal_initializer, "w"),
+        )
         biases = tf.get_variable("biases", [channels], x.dtype, tf.zeros_initializer())
         return tf.nn.bias_add(kernels.conv(x, labels, w), biases)
 
@@ -84,15 +95,19 @@ def deconv2d(x, height, width, channels, *, name, labels=None, kernels=NATIVE):
         height, width, channels: of the result.
         name: scope of the variables `w` [5, 5, channels, C + K] and `biases` [channels].
         labels: [N, K], which join the picture as K constant planes; K = 0 without them.
-        kernels: `kernels.Kernels`; how the product is computed.
+        kernels: `ops_cpu.Kernels`; how the product is computed.
 
     Returns:
         [N, height, width, channels].
     """
     labels = _labels_of(labels, x)
     with tf.variable_scope(name):
-        w = tf.get_variable("w", [KERNEL, KERNEL, channels, _channels(x) + _channels(labels)], x.dtype,
-                            _random(tf.random_normal_initializer, "w"))
+        w = tf.get_variable(
+            "w",
+            [KERNEL, KERNEL, channels, _channels(x) + _channels(labels)],
+            x.dtype,
+            _random(tf.random_normal_initializer, "w"),
+        )
         biases = tf.get_variable("biases", [channels], x.dtype, tf.zeros_initializer())
         return tf.nn.bias_add(kernels.deconv(x, labels, w, (height, width)), biases)
 
@@ -117,18 +132,27 @@ def batch_norm(x, *, training, name):
     with tf.variable_scope(name):
         beta = tf.get_variable("beta", [channels], tf.float32, tf.zeros_initializer())
         gamma = tf.get_variable("gamma", [channels], tf.float32, tf.ones_initializer())
-        moving_mean = tf.get_variable("moving_mean", [channels], tf.float32,
-                                      tf.zeros_initializer(), trainable=False)
-        moving_variance = tf.get_variable("moving_variance", [channels], tf.float32,
-                                          tf.ones_initializer(), trainable=False)
+        moving_mean = tf.get_variable(
+            "moving_mean", [channels], tf.float32, tf.zeros_initializer(), trainable=False
+        )
+        moving_variance = tf.get_variable(
+            "moving_variance", [channels], tf.float32, tf.ones_initializer(), trainable=False
+        )
         planes = x if x.shape.ndims == 4 else tf.reshape(x, [-1, 1, 1, channels])
         if training:
             y, mean, variance = tf.nn.fused_batch_norm(planes, gamma, beta, epsilon=EPSILON)
             tf.add_to_collection(STATISTICS, (moving_mean, mean))
             tf.add_to_collection(STATISTICS, (moving_variance, variance))
         else:
-            y, _, _ = tf.nn.fused_batch_norm(planes, gamma, beta, moving_mean, moving_variance,
-                                             epsilon=EPSILON, is_training=False)
+            y, _, _ = tf.nn.fused_batch_norm(
+                planes,
+                gamma,
+                beta,
+                moving_mean,
+                moving_variance,
+                epsilon=EPSILON,
+                is_training=False,
+            )
         return y if x.shape.ndims == 4 else tf.reshape(y, tf.shape(x))
 
 
@@ -169,7 +193,7 @@ def _random(initializer, variable):
     of a seed counts the ops built before).
     """
     name = tf.get_variable_scope().name + "/" + variable
-    return initializer(stddev=WEIGHT_STDDEV, seed=zlib.crc32(name.encode()) & 0x7fffffff)
+    return initializer(stddev=WEIGHT_STDDEV, seed=zlib.crc32(name.encode()) & 0x7FFFFFFF)
 
 
 def _labels_of(labels, x):

@@ -76,8 +76,9 @@ def write_gif(path, frames, *, seconds_per_frame):
     """
     with atomic_path(path) as partial:
         # Milliseconds from imageio 2.28 on, when its Pillow plugin replaced the older one.
-        with imageio.get_writer(partial, format="GIF", mode="I", loop=0,
-                                duration=1000 * seconds_per_frame) as writer:
+        with imageio.get_writer(
+            partial, format="GIF", mode="I", loop=0, duration=1000 * seconds_per_frame
+        ) as writer:
             for frame in frames:
                 writer.append_data(frame[..., 0] if frame.shape[-1] == 1 else frame)
 
@@ -88,14 +89,17 @@ def plot_curves(path, curves, *, xlabel, ylabel, title=""):
     Args:
         curves: name -> (x values, y values); one value is a dot.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg     # no display needed
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # no display needed
     from matplotlib.figure import Figure
+
     figure = Figure(figsize=(8, 4.5), dpi=100)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(1, 1, 1)
     for name, (x, y) in curves.items():
         x = list(x)
-        axes.plot(x, list(y), label=name, linewidth=0.8, marker="o" * (len(x) == 1))    # no line, a dot
+        axes.plot(
+            x, list(y), label=name, linewidth=0.8, marker="o" * (len(x) == 1)
+        )  # no line, a dot
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.set_title(title)
@@ -117,7 +121,7 @@ def atomic_path(path):
     os.makedirs(folder, exist_ok=True)
     handle, partial = tempfile.mkstemp(prefix=".partial-", suffix="-" + name, dir=folder)
     os.close(handle)
-    os.chmod(partial, 0o666 & ~_umask())        # mkstemp's files are the owner's alone
+    os.chmod(partial, 0o666 & ~_umask())  # mkstemp's files are the owner's alone
     try:
         yield partial
         _flush_to_disk(partial)
@@ -130,9 +134,8 @@ def atomic_path(path):
 
 def write_text(path, text):
     """Writes a text file atomically."""
-    with atomic_path(path) as partial:
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(text)
+    with atomic_path(path) as partial, open(partial, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def read_json_lines(path):
@@ -149,8 +152,11 @@ def read_json_lines(path):
 
 def read_curves(path, names):
     """Curves over the steps of a JSON-lines file: {name: (steps, values)}; only numbers count."""
-    lines = [line for line in read_json_lines(path)
-             if isinstance(line, dict) and is_number(line.get("step"))]
+    lines = [
+        line
+        for line in read_json_lines(path)
+        if isinstance(line, dict) and is_number(line.get("step"))
+    ]
     curves = {}
     for name in names:
         points = [(line["step"], line[name]) for line in lines if is_number(line.get(name))]

@@ -25,13 +25,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import numpy as np                                  # noqa: E402
-import PIL                                          # noqa: E402
-from PIL import Image                               # noqa: E402
+import numpy as np  # noqa: E402
+import PIL  # noqa: E402
+from PIL import Image  # noqa: E402
 
-import utils                                        # noqa: E402
-from config import Config                           # noqa: E402
-from datasets.registry import open_dataset          # noqa: E402
+import utils  # noqa: E402
+from config import Config  # noqa: E402
+from datasets.registry import open_dataset  # noqa: E402
 
 STEPS_LEFT_OUT = 2
 
@@ -42,11 +42,14 @@ def main():
         pictures = os.path.join(folder, "pictures")
         make_pictures(pictures, options.pictures)
         rates = measured_rates(pictures, options)
-        waits = {name: real_run(pictures, folder, cache, options)
-                 for name, cache in (("decoding", "off"), ("packed", os.path.join(folder, "cache")))
-                 if options.steps > STEPS_LEFT_OUT}
-        bytes_each = np.mean([os.path.getsize(os.path.join(pictures, name))
-                              for name in os.listdir(pictures)])
+        waits = {
+            name: real_run(pictures, folder, cache, options)
+            for name, cache in (("decoding", "off"), ("packed", os.path.join(folder, "cache")))
+            if options.steps > STEPS_LEFT_OUT
+        }
+        bytes_each = np.mean(
+            [os.path.getsize(os.path.join(pictures, name)) for name in os.listdir(pictures)]
+        )
     report(rates, waits, int(bytes_each), options)
 
 
@@ -68,12 +71,20 @@ def make_pictures(folder, count):
         coarse = Image.fromarray(random.randint(0, 256, (14, 11, 3)).astype(np.uint8))
         smooth = np.asarray(coarse.resize((178, 218), Image.BICUBIC), np.int16)
         pixels = np.clip(smooth + random.randint(-5, 6, (218, 178, 1)), 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(os.path.join(folder, "{:06d}.jpg".format(number)), quality=75)
+        Image.fromarray(pixels).save(os.path.join(folder, f"{number:06d}.jpg"), quality=75)
 
 
 def opened(pictures, **options):
-    config = Config(dataset="made", data_path=pictures, crop=True, input_height=108, output_height=64,
-                    progress="off", seed=1, **options)
+    config = Config(
+        dataset="made",
+        data_path=pictures,
+        crop=True,
+        input_height=108,
+        output_height=64,
+        progress="off",
+        seed=1,
+        **options,
+    )
     return open_dataset(config)
 
 
@@ -82,22 +93,27 @@ def measured_rates(pictures, options):
     with tempfile.TemporaryDirectory(prefix="dcgan-input-") as folder:
         _, decoding = opened(pictures, cache="off")
         _, packed = opened(pictures, cache=folder, train=True, epoch=2)
-        ways = [(name, threads, dataset, passes)
-                for name, dataset, passes in (("decode", decoding, 1), ("packed", packed, 20))
-                for threads in sorted({1, options.threads})]
+        ways = [
+            (name, threads, dataset, passes)
+            for name, dataset, passes in (("decode", decoding, 1), ("packed", packed, 20))
+            for threads in sorted({1, options.threads})
+        ]
         rates = {}
         for _ in range(options.repeats + 1):
             for name, threads, dataset, passes in ways:
                 rates.setdefault((name, threads), []).append(
-                    rate(dataset, threads, passes, options))
-    return {way: measured[1:] for way, measured in rates.items()}     # the first one warms up
+                    rate(dataset, threads, passes, options)
+                )
+    return {way: measured[1:] for way, measured in rates.items()}  # the first one warms up
 
 
 def rate(dataset, threads, passes, options):
     """Images/s of reading the set `passes` times in shuffled batches, each on one of the threads."""
     order = np.random.RandomState(2).permutation(dataset.num_examples)
-    batches = [order[first:first + options.batch_size]
-               for first in range(0, len(order), options.batch_size)] * passes
+    batches = [
+        order[first : first + options.batch_size]
+        for first in range(0, len(order), options.batch_size)
+    ] * passes
     with ThreadPoolExecutor(threads) as pool:
         start = time.perf_counter()
         for _ in pool.map(lambda indices: dataset.read(indices)[0].shape, batches):
@@ -108,37 +124,76 @@ def rate(dataset, threads, passes, options):
 def real_run(pictures, folder, cache, options):
     """Mean share of step time spent waiting for input, and ms a step, in a run of its own process."""
     name = "run-" + os.path.basename(cache)
-    subprocess.check_call([
-        sys.executable, os.path.join(ROOT, "main.py"), "--train", "--data_path=" + pictures, "--crop",
-        "--input_height=108", "--output_height=64", "--seed=1", "--progress=off", "--cache=" + cache,
-        "--batch_size={}".format(options.batch_size), "--epoch=1", "--sample_freq=1000000",
-        "--train_size={}".format(options.batch_size * options.steps), "--out_dir=" + folder,
-        "--out_name=" + name], stdout=subprocess.DEVNULL)
-    lines = [line for line in utils.read_json_lines(os.path.join(folder, name, "metrics.jsonl"))
-             if "input_wait" in line]
-    seconds = np.diff([line["seconds"] for line in lines])[STEPS_LEFT_OUT - 1:]
+    subprocess.check_call(
+        [
+            sys.executable,
+            os.path.join(ROOT, "main.py"),
+            "--train",
+            "--data_path=" + pictures,
+            "--crop",
+            "--input_height=108",
+            "--output_height=64",
+            "--seed=1",
+            "--progress=off",
+            "--cache=" + cache,
+            f"--batch_size={options.batch_size}",
+            "--epoch=1",
+            "--sample_freq=1000000",
+            f"--train_size={options.batch_size * options.steps}",
+            "--out_dir=" + folder,
+            "--out_name=" + name,
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    lines = [
+        line
+        for line in utils.read_json_lines(os.path.join(folder, name, "metrics.jsonl"))
+        if "input_wait" in line
+    ]
+    seconds = np.diff([line["seconds"] for line in lines])[STEPS_LEFT_OUT - 1 :]
     shares = [line["input_wait"] for line in lines[STEPS_LEFT_OUT:]]
-    return {"input_wait": float(np.average(shares, weights=seconds)),
-            "step_ms": 1000 * float(np.median(seconds)), "steps": len(shares)}
+    return {
+        "input_wait": float(np.average(shares, weights=seconds)),
+        "step_ms": 1000 * float(np.median(seconds)),
+        "steps": len(shares),
+    }
 
 
 def report(rates, waits, bytes_each, options):
-    print("\n{:,} JPEGs of 218x178, {:,} bytes each -> 108x108 -> 64x64; {} CPUs, Python {}, Pillow {}"
-          .format(options.pictures, bytes_each, os.cpu_count(), platform.python_version(),
-                  PIL.__version__))
+    print(
+        f"\n{options.pictures:,} JPEGs of 218x178, {bytes_each:,} bytes each -> 108x108 -> 64x64; {os.cpu_count()} CPUs, Python {platform.python_version()}, Pillow {PIL.__version__}"
+    )
     print("{:<24}{:>16}{:>16}".format("images/s", "median", "best"))
     for (way, threads), measured in rates.items():
-        print("{:<24}{:>16,.0f}{:>16,.0f}".format(
-            "{}, {} thread(s)".format(way, threads), statistics.median(measured), max(measured)))
+        print(
+            "{:<24}{:>16,.0f}{:>16,.0f}".format(
+                f"{way}, {threads} thread(s)", statistics.median(measured), max(measured)
+            )
+        )
     print("{:<24}{:>16}{:>16}".format("a real run", "input_wait", "ms a step"))
     for way, run in waits.items():
-        print("{:<24}{:>15.3%}{:>16,.0f}".format(
-            "{}, {} steps".format(way, run["steps"]), run["input_wait"], run["step_ms"]))
-    print(json.dumps({
-        "bytes_a_picture": bytes_each, "cpus": os.cpu_count(), "pillow": PIL.__version__,
-        "images_per_second": {"{}_{}".format(*way): {"median": round(statistics.median(measured)),
-                                                     "best": round(max(measured))}
-                              for way, measured in rates.items()}, "real_runs": waits}))
+        print(
+            "{:<24}{:>15.3%}{:>16,.0f}".format(
+                "{}, {} steps".format(way, run["steps"]), run["input_wait"], run["step_ms"]
+            )
+        )
+    print(
+        json.dumps(
+            {
+                "bytes_a_picture": bytes_each,
+                "cpus": os.cpu_count(),
+                "pillow": PIL.__version__,
+                "images_per_second": {
+                    "{}_{}".format(*way): {
+                        "median": round(statistics.median(measured)),
+                        "best": round(max(measured)),
+                    }
+                    for way, measured in rates.items()
+                },
+                "real_runs": waits,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

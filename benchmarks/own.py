@@ -16,19 +16,19 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import numpy as np                                          # noqa: E402
-import tensorflow.compat.v1 as tf                           # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow.compat.v1 as tf  # noqa: E402
+from rounds import serve  # noqa: E402
 
-import kernels                                              # noqa: E402
-import model                                                # noqa: E402
-from config import Config                                   # noqa: E402
-from datasets.pipeline import Batch, Dataset, read_batch, scaled    # noqa: E402
-from devices.ranks import ALONE                             # noqa: E402
-from devices.session import open_device                     # noqa: E402
-from rounds import serve                                    # noqa: E402
-from training import report                                 # noqa: E402
-from training.program import build_program, run_steps       # noqa: E402
-from training.step import Optimizers, build_train_step      # noqa: E402
+import model  # noqa: E402
+import ops_cpu  # noqa: E402
+from config import Config  # noqa: E402
+from datasets.pipeline import Batch, Dataset, read_batch, scaled  # noqa: E402
+from devices.device import open_device  # noqa: E402
+from devices.ranks import SINGLE_PROCESS  # noqa: E402
+from training import report  # noqa: E402
+from training.graph import build_train_graph, run_steps  # noqa: E402
+from training.step import Optimizers, build_train_step  # noqa: E402
 
 SHAPES = {"mnist": (28, 28, 1), "image": (64, 64, 3)}
 CLASSES = {"mnist": 10, "image": 0}
@@ -55,30 +55,51 @@ def random_inputs(architecture, batch_size):
     classes = CLASSES[architecture]
     random = np.random.RandomState(0)
     images = random.randint(0, 256, (EXAMPLES,) + SHAPES[architecture]).astype(np.uint8)
-    labels = np.eye(classes or 1, dtype=np.float32)[random.randint(0, classes or 1, EXAMPLES), :classes]
-    dataset = Dataset("random", architecture, SHAPES[architecture], classes, EXAMPLES,
-                      lambda indices: (images[indices], labels[indices]))
-    return Config(architecture=architecture, num_classes=classes, output_height=height,
-                  output_width=width, channels=channels, batch_size=batch_size, seed=0,
-                  device="cpu"), dataset
+    labels = np.eye(classes or 1, dtype=np.float32)[
+        random.randint(0, classes or 1, EXAMPLES), :classes
+    ]
+    dataset = Dataset(
+        "random",
+        architecture,
+        SHAPES[architecture],
+        classes,
+        EXAMPLES,
+        lambda indices: (images[indices], labels[indices]),
+    )
+    return Config(
+        architecture=architecture,
+        num_classes=classes,
+        output_height=height,
+        output_width=width,
+        channels=channels,
+        batch_size=batch_size,
+        seed=0,
+        device="cpu",
+    ), dataset
 
 
-def default_iteration(session, config, dataset, device, ranks=ALONE):
+def default_iteration(session, config, dataset, device, ranks=SINGLE_PROCESS):
     """A function that makes one training step, in the default graph."""
-    program = build_program(config=config, dataset=dataset, ranks=ranks, device=device)
+    program = build_train_graph(config=config, dataset=dataset, ranks=ranks, device=device)
     session.run(program.initialize)
     program.pipeline.start(session, 0, 0)
     return lambda: run_steps(session.run, program, steps=1, with_summary=False)
 
 
 def _reference(session, config, dataset, device):
-    networks = model.build_networks(config.architecture, model.sizes_of(config), kernels.NATIVE)
-    shapes = [(config.batch_size,) + dataset.image_shape, (config.batch_size, dataset.num_classes),
-              (config.batch_size, config.z_dim)]
+    networks = model.build_networks(config.architecture, model.sizes_of(config), ops_cpu.NATIVE)
+    shapes = [
+        (config.batch_size,) + dataset.image_shape,
+        (config.batch_size, dataset.num_classes),
+        (config.batch_size, config.z_dim),
+    ]
     batch = Batch(*[tf.placeholder(tf.float32, shape) for shape in shapes])
-    optimizers = [tf.train.AdamOptimizer(config.learning_rate, beta1=config.beta1) for _ in range(2)]
-    step = build_train_step(networks=networks, batch=batch, optimizers=Optimizers(*optimizers),
-                            fused=False)
+    optimizers = [
+        tf.train.AdamOptimizer(config.learning_rate, beta1=config.beta1) for _ in range(2)
+    ]
+    step = build_train_step(
+        networks=networks, batch=batch, optimizers=Optimizers(*optimizers), fused=False
+    )
     summary = report.summary_op(step.watched, value_range=networks.value_range, with_images=True)
     d_run, first, second = step.runs
     session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
@@ -87,7 +108,9 @@ def _reference(session, config, dataset, device):
 
     def iterate():
         images, labels, z = read_batch(dataset, next(steps), config=config)
-        feed = dict(zip(batch, (scaled(images.astype(np.float32), networks.value_range), labels, z)))
+        feed = dict(
+            zip(batch, (scaled(images.astype(np.float32), networks.value_range), labels, z))
+        )
         for fetches in (d_run, first, second):
             writer.add_summary(session.run(dict(fetches, summary=summary), feed)["summary"])
         for printed in (d_run["d_loss_fake"], d_run["d_loss_real"], second["g_loss"]):
@@ -116,7 +139,9 @@ def _profile(session, iterate):
         values = run(fetches, feed_dict, options=options, run_metadata=metadata)
         for device in metadata.step_stats.dev_stats:
             for node in device.node_stats:
-                spent[types.get(node.node_name.split(":")[0], "other")] += node.op_end_rel_micros / 1000
+                spent[types.get(node.node_name.split(":")[0], "other")] += (
+                    node.op_end_rel_micros / 1000
+                )
         return values
 
     session.run = traced

@@ -9,10 +9,9 @@ forward pass shared by D's update and G's first. Paddings are symmetric here; th
 import sys
 
 import torch
+from rounds import serve
 from torch import nn
 from torch.nn import functional
-
-from rounds import serve
 
 Z_DIM = 100
 CLASSES = 10
@@ -20,17 +19,22 @@ CLASSES = 10
 
 def main(architecture, batch_size):
     torch.manual_seed(0)
-    pair = {"mnist": (MnistGenerator, MnistDiscriminator, (1, 28, 28), CLASSES),
-            "image": (ImageGenerator, ImageDiscriminator, (3, 64, 64), 0)}[architecture]
-    generator, discriminator = [network().to(memory_format=torch.channels_last)
-                                for network in pair[:2]]
-    optimizers = [torch.optim.Adam(network.parameters(), 2e-4, betas=(0.5, 0.999))
-                  for network in (discriminator, generator)]
+    pair = {
+        "mnist": (MnistGenerator, MnistDiscriminator, (1, 28, 28), CLASSES),
+        "image": (ImageGenerator, ImageDiscriminator, (3, 64, 64), 0),
+    }[architecture]
+    generator, discriminator = [
+        network().to(memory_format=torch.channels_last) for network in pair[:2]
+    ]
+    optimizers = [
+        torch.optim.Adam(network.parameters(), 2e-4, betas=(0.5, 0.999))
+        for network in (discriminator, generator)
+    ]
     count = int(batch_size)
 
     def iterate():
         x = torch.rand(count, *pair[2]).contiguous(memory_format=torch.channels_last)
-        y = functional.one_hot(torch.randint(CLASSES, (count,)), CLASSES)[:, :pair[3]].float()
+        y = functional.one_hot(torch.randint(CLASSES, (count,)), CLASSES)[:, : pair[3]].float()
         z = 2 * torch.rand(count, Z_DIM) - 1
         step(generator, discriminator, optimizers, x, y, z)
 
@@ -108,9 +112,17 @@ class ImageGenerator(nn.Module):
     def __init__(self):
         super().__init__()
         self.h0, self.bn0 = nn.Linear(Z_DIM, 512 * 16), nn.BatchNorm2d(512)
-        self.layers = nn.Sequential(*[
-            layer for channels in (512, 256, 128) for layer in (
-                deconv(channels, channels // 2), nn.BatchNorm2d(channels // 2), nn.ReLU())])
+        self.layers = nn.Sequential(
+            *[
+                layer
+                for channels in (512, 256, 128)
+                for layer in (
+                    deconv(channels, channels // 2),
+                    nn.BatchNorm2d(channels // 2),
+                    nn.ReLU(),
+                )
+            ]
+        )
         self.h4 = deconv(64, 3)
 
     def forward(self, z, y):
@@ -122,9 +134,17 @@ class ImageDiscriminator(nn.Module):
     def __init__(self):
         super().__init__()
         self.h0 = conv(3, 64)
-        self.layers = nn.Sequential(*[
-            layer for channels in (64, 128, 256) for layer in (
-                conv(channels, 2 * channels), nn.BatchNorm2d(2 * channels), nn.LeakyReLU(0.2))])
+        self.layers = nn.Sequential(
+            *[
+                layer
+                for channels in (64, 128, 256)
+                for layer in (
+                    conv(channels, 2 * channels),
+                    nn.BatchNorm2d(2 * channels),
+                    nn.LeakyReLU(0.2),
+                )
+            ]
+        )
         self.h4 = nn.Linear(512 * 16, 1)
 
     def forward(self, x, y):

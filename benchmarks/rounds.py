@@ -25,12 +25,17 @@ class Contestant:
         """
         self.name = name
         self.seconds = []
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                         stderr=subprocess.PIPE, universal_newlines=True)
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+        )
         if self._process.stdout.readline() != "warm\n":
             self._process.stdin.close()
             said = self._process.stderr.read().strip().splitlines() or ["it said nothing"]
-            raise RuntimeError("{}: {}".format(name, said[-1]))
+            raise RuntimeError(f"{name}: {said[-1]}")
 
     def __enter__(self):
         return self
@@ -41,7 +46,7 @@ class Contestant:
 
     def take_turn(self, iterations):
         """Makes some iterations, whose seconds are added to `seconds`."""
-        self.seconds += self.ask("run {}".format(iterations))
+        self.seconds += self.ask(f"run {iterations}")
 
     def ask(self, command):
         """The answer to a command."""
@@ -58,13 +63,16 @@ def serve(iterate, *, profile=dict, warm_up=3):
         profile: returns {operation: milliseconds} of one.
         warm_up: iterations before the first command.
     """
-    answers, sys.stdout = sys.stdout, sys.stderr        # nothing else may speak there
+    answers, sys.stdout = sys.stdout, sys.stderr  # nothing else may speak there
     _times(iterate, warm_up)
     print("warm", file=answers, flush=True)
     for line in sys.stdin:
         command, *arguments = line.split()
-        answer = {"run": lambda: _times(iterate, int(arguments[0])), "profile": profile,
-                  "peak": lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}[command]()
+        answer = {
+            "run": lambda: _times(iterate, int(arguments[0])),
+            "profile": profile,
+            "peak": lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }[command]()
         print(json.dumps(answer), file=answers, flush=True)
 
 

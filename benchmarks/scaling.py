@@ -26,11 +26,11 @@ import sys
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(FOLDER))
 
-import utils                                                # noqa: E402
+import utils  # noqa: E402
 
 DEVICES = (8, 16, 32, 64, 128, 256, 512, 1024)
 ALL_REDUCES = 3
-TURNS = 2               # of each kind of step in one round
+TURNS = 2  # of each kind of step in one round
 
 
 def main(argv=None):
@@ -41,25 +41,39 @@ def main(argv=None):
             for size in options.ranks:
                 runs[size].append(measure(size, options))
     except RuntimeError as error:
-        sys.exit("scaling.py: {}".format(error))
+        sys.exit(f"scaling.py: {error}")
     found = {size: figures(size, measured, options) for size, measured in runs.items()}
     report(found, options)
     first = options.ranks[0]
     step_seconds = options.step_ms / 1e3 if options.step_ms else found[first]["step_seconds"]
     bytes_averaged = runs[first][0]["bytes"]
-    estimated = estimate(step_seconds, bytes_averaged, link_gbit=options.link_gbit,
-                         latency_us=options.latency_us)
+    estimated = estimate(
+        step_seconds, bytes_averaged, link_gbit=options.link_gbit, latency_us=options.latency_us
+    )
     report_estimate(estimated, step_seconds, bytes_averaged, options)
-    print(json.dumps({"measured": found, "efficiency": estimated, "architecture": options.architecture,
-                      "batch_size": options.batch_size, "threads": options.threads}))
+    print(
+        json.dumps(
+            {
+                "measured": found,
+                "efficiency": estimated,
+                "architecture": options.architecture,
+                "batch_size": options.batch_size,
+                "threads": options.threads,
+            }
+        )
+    )
 
 
 def parsed_options(argv):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--architecture", choices=["mnist", "image"], default="mnist")
     parser.add_argument("--batch_size", type=int, default=64, help="of each rank")
-    parser.add_argument("--ranks", type=lambda text: [int(part) for part in text.split(",")],
-                        default=[1, 2], help="numbers of ranks to measure, 1,2")
+    parser.add_argument(
+        "--ranks",
+        type=lambda text: [int(part) for part in text.split(",")],
+        default=[1, 2],
+        help="numbers of ranks to measure, 1,2",
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of all ranks together")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--steps", type=int, default=5, help="in a turn; two turns a round")
@@ -77,21 +91,27 @@ def measure(size, options):
     words += [str(number) for number in numbers]
     if size > 1:
         words = [sys.executable, "-m", "horovod.runner.launch", "-np", str(size), "--gloo"] + words
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          universal_newlines=True)
-    lines = [line.split("figures ", 1)[1] for line in done.stdout.splitlines() if "figures " in line]
+    done = subprocess.run(words, capture_output=True, text=True)
+    lines = [
+        line.split("figures ", 1)[1] for line in done.stdout.splitlines() if "figures " in line
+    ]
     if done.returncode or not lines:
         said = (done.stdout + done.stderr).strip().splitlines() or ["they said nothing"]
-        raise RuntimeError("{} rank(s): {}".format(size, said[-1]))
+        raise RuntimeError(f"{size} rank(s): {said[-1]}")
     return json.loads(lines[0])
 
 
 def figures(size, measured, options):
     """{"images_per_second", "step_seconds", "share_of_averaging"} of some ranks' runs, of medians."""
-    together, apart = [statistics.median(seconds for run in measured for seconds in run[name])
-                       for name in ("together", "apart")]
-    return {"step_seconds": together, "images_per_second": size * options.batch_size / together,
-            "share_of_averaging": max(0.0, 1 - apart / together) if size > 1 else 0.0}
+    together, apart = [
+        statistics.median(seconds for run in measured for seconds in run[name])
+        for name in ("together", "apart")
+    ]
+    return {
+        "step_seconds": together,
+        "images_per_second": size * options.batch_size / together,
+        "share_of_averaging": max(0.0, 1 - apart / together) if size > 1 else 0.0,
+    }
 
 
 def estimate(step_seconds, bytes_averaged, *, link_gbit, latency_us):
@@ -106,30 +126,45 @@ def estimate(step_seconds, bytes_averaged, *, link_gbit, latency_us):
 
 def report(found, options):
     """Prints the table of what was measured."""
-    print("{}, batch {} a rank, {} threads in all".format(
-        options.architecture, options.batch_size, options.threads))
-    print("{:>6}{:>12}{:>12}{:>10}{:>20}".format(
-        "ranks", "step ms", "images/s", "ratio", "share averaging"))
+    print(
+        f"{options.architecture}, batch {options.batch_size} a rank, {options.threads} threads in all"
+    )
+    print(
+        "{:>6}{:>12}{:>12}{:>10}{:>20}".format(
+            "ranks", "step ms", "images/s", "ratio", "share averaging"
+        )
+    )
     first = found[options.ranks[0]]["images_per_second"]
     for size, each in found.items():
-        print("{:>6}{:>12.1f}{:>12.1f}{:>10.2f}{:>19.1f}%".format(
-            size, 1e3 * each["step_seconds"], each["images_per_second"],
-            each["images_per_second"] / first, 100 * each["share_of_averaging"]))
+        print(
+            "{:>6}{:>12.1f}{:>12.1f}{:>10.2f}{:>19.1f}%".format(
+                size,
+                1e3 * each["step_seconds"],
+                each["images_per_second"],
+                each["images_per_second"] / first,
+                100 * each["share_of_averaging"],
+            )
+        )
 
 
 def report_estimate(efficiencies, step_seconds, bytes_averaged, options):
     """Prints the table of the estimate, and draws it."""
-    print("estimate: step {:.1f} ms, {:.1f} MB averaged a step, link {:g} Gbit/s, latency {:g} us"
-          .format(1e3 * step_seconds, bytes_averaged / 1e6, options.link_gbit, options.latency_us))
+    print(
+        f"estimate: step {1e3 * step_seconds:.1f} ms, {bytes_averaged / 1e6:.1f} MB averaged a step, link {options.link_gbit:g} Gbit/s, latency {options.latency_us:g} us"
+    )
     speeds = {n: n * options.batch_size / step_seconds * each for n, each in efficiencies.items()}
     print("{:>8}{:>12}{:>14}".format("devices", "efficiency", "images/s"))
     for devices, efficiency in efficiencies.items():
-        print("{:>8}{:>12.3f}{:>14.0f}".format(devices, efficiency, speeds[devices]))
+        print(f"{devices:>8}{efficiency:>12.3f}{speeds[devices]:>14.0f}")
     linear = [n * options.batch_size / step_seconds for n in speeds]
-    utils.plot_curves(options.plot, {"estimated": (list(speeds), list(speeds.values())),
-                                     "linear": (list(speeds), linear)}, xlabel="devices",
-                      ylabel="images/s", title="weak scaling, " + options.architecture)
-    print("plot: {}".format(options.plot))
+    utils.plot_curves(
+        options.plot,
+        {"estimated": (list(speeds), list(speeds.values())), "linear": (list(speeds), linear)},
+        xlabel="devices",
+        ylabel="images/s",
+        title="weak scaling, " + options.architecture,
+    )
+    print(f"plot: {options.plot}")
 
 
 if __name__ == "__main__":

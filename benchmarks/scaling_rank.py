@@ -10,11 +10,11 @@ import json
 import sys
 import time
 
+import own
 import tensorflow.compat.v1 as tf
 
-import own
-from devices.ranks import ALONE, build_announcement, guarded, open_ranks
-from devices.session import open_device
+from devices.device import open_device
+from devices.ranks import SINGLE_PROCESS, build_broadcast_integers, guarded, open_ranks
 
 WARM_UP = 3
 
@@ -27,16 +27,16 @@ def main(architecture, batch_size, threads, turns, steps):
     device = open_device(config, say=lambda line: None)
     ranks = open_ranks(device.kind)
     steps_of, seconds = {}, {"together": [], "apart": []}
-    for name, among in (("together", ranks), ("apart", ALONE)):
+    for name, among in (("together", ranks), ("apart", SINGLE_PROCESS)):
         with tf.Graph().as_default() as graph:
             session = tf.Session(config=device.session_config)
             steps_of[name] = own.default_iteration(session, config, dataset, device, among)
     with guarded(ranks), tf.Session(graph=tf.Graph(), config=device.session_config) as session:
         with session.graph.as_default():
-            announce = build_announcement(ranks, 1)
+            broadcast_object = build_broadcast_integers(ranks, 1)
         for turn in range(int(turns) + 1):
             for name, step in steps_of.items():
-                announce(session, [turn])           # nobody begins before rank 0
+                broadcast_object(session, [turn])  # nobody begins before rank 0
                 times = [_seconds_of(step) for _ in range(WARM_UP if turn == 0 else int(steps))]
                 seconds[name] += times if turn else []
     if ranks.rank == 0:
@@ -52,9 +52,11 @@ def _seconds_of(step):
 def _bytes_averaged(graph):
     """Gradients of D once and of G twice; float32. Statistics and losses are a thousandth of them."""
     with graph.as_default():
-        return sum(4 * times * variable.shape.num_elements()
-                   for scope, times in (("discriminator", 1), ("generator", 2))
-                   for variable in tf.trainable_variables(scope + "/"))
+        return sum(
+            4 * times * variable.shape.num_elements()
+            for scope, times in (("discriminator", 1), ("generator", 2))
+            for variable in tf.trainable_variables(scope + "/")
+        )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 ITERATIONS = {"mnist": 24, "image": 8}
 # Multiply-adds of an image in one iteration (D, G, G; G's first forward pass shared).
 WORK = {"mnist": 236e6, "image": 2.58e9}
-PRODUCT_WORK = 2048 ** 3
+PRODUCT_WORK = 2048**3
 ROUNDS = 4
 
 
@@ -31,27 +31,34 @@ def main(argv=None):
     options = parsed_options(argv)
     try:
         with contextlib.ExitStack() as stack:
-            contestants = [stack.enter_context(Contestant(name, command))
-                           for name, command in commands(options)]
-            for turn in range(ROUNDS):
+            contestants = [
+                stack.enter_context(Contestant(name, command))
+                for name, command in commands(options)
+            ]
+            for _turn in range(ROUNDS):
                 for contestant in contestants:
                     contestant.take_turn(-(-options.iterations // ROUNDS))
             peaks = {each.name: each.ask("peak") for each in contestants}
             profile = contestants[1].ask("profile") if options.profile else {}
     except (RuntimeError, OSError) as error:
-        sys.exit("train_speed.py: {}".format(error))
-    report(results({each.name: each.seconds for each in contestants}, peaks, options), profile, options)
+        sys.exit(f"train_speed.py: {error}")
+    report(
+        results({each.name: each.seconds for each in contestants}, peaks, options), profile, options
+    )
 
 
 def parsed_options(argv):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--architecture", choices=sorted(WORK), default="mnist")
     parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--iterations", type=int, help="of each; mnist {mnist}, image {image}".format(
-        **ITERATIONS))
+    parser.add_argument(
+        "--iterations", type=int, help="of each; mnist {mnist}, image {image}".format(**ITERATIONS)
+    )
     parser.add_argument("--peer", choices=["torch"])
     parser.add_argument("--peer_python", default=sys.executable, help="an interpreter with PyTorch")
-    parser.add_argument("--profile", action="store_true", help="where the default's time goes, by op")
+    parser.add_argument(
+        "--profile", action="store_true", help="where the default's time goes, by op"
+    )
     options = parser.parse_args(argv)
     options.iterations = options.iterations or ITERATIONS[options.architecture]
     return options
@@ -63,7 +70,7 @@ def commands(options):
     own = [sys.executable, os.path.join(FOLDER, "own.py")]
     found = [(name, own + [name] + sizes) for name in ("reference", "default", "product")]
     if options.peer:
-        peer = [options.peer_python, os.path.join(FOLDER, "peer_{}.py".format(options.peer))]
+        peer = [options.peer_python, os.path.join(FOLDER, f"peer_{options.peer}.py")]
         found.append((options.peer, peer + sizes))
     return found
 
@@ -71,34 +78,59 @@ def commands(options):
 def results(seconds, peaks, options):
     """The figures: {"machine", "product_gflops", "contestants": {name: figures}, ...}."""
     medians = {name: statistics.median(times) for name, times in seconds.items()}
-    product_rate = PRODUCT_WORK / medians.pop("product")        # multiply-adds a second
+    product_rate = PRODUCT_WORK / medians.pop("product")  # multiply-adds a second
     limit = product_rate / WORK[options.architecture]
     speeds = {name: options.batch_size / median for name, median in medians.items()}
     return {
-        "architecture": options.architecture, "batch_size": options.batch_size,
-        "iterations": options.iterations, "machine": platform.platform(), "cores": os.cpu_count(),
-        "product_gflops": 2e-9 * product_rate, "limit_images_per_second": limit,
-        "contestants": {name: {
-            "images_per_second": speed, "peak_mb": peaks[name], "share_of_limit": speed / limit,
-            "ratio_to": {other: speed / speeds[other] for other in speeds if other != name},
-        } for name, speed in speeds.items()}}
+        "architecture": options.architecture,
+        "batch_size": options.batch_size,
+        "iterations": options.iterations,
+        "machine": platform.platform(),
+        "cores": os.cpu_count(),
+        "product_gflops": 2e-9 * product_rate,
+        "limit_images_per_second": limit,
+        "contestants": {
+            name: {
+                "images_per_second": speed,
+                "peak_mb": peaks[name],
+                "share_of_limit": speed / limit,
+                "ratio_to": {other: speed / speeds[other] for other in speeds if other != name},
+            }
+            for name, speed in speeds.items()
+        },
+    }
 
 
 def report(found, profile, options):
     """Prints the table, the profile and the line of JSON."""
-    print("{architecture}, batch {batch_size}, {iterations} iterations each; {cores} cores, matrix "
-          "products {product_gflops:.0f} GFLOP/s, limit {limit_images_per_second:.0f} images/s".format(
-              **found))
-    print("{:<12}{:>10}{:>14}{:>10}{:>10}{:>10}".format(
-        "", "images/s", "/ reference", "/ torch", "of limit", "peak MB"))
+    print(
+        "{architecture}, batch {batch_size}, {iterations} iterations each; {cores} cores, matrix "
+        "products {product_gflops:.0f} GFLOP/s, limit {limit_images_per_second:.0f} images/s".format(
+            **found
+        )
+    )
+    print(
+        "{:<12}{:>10}{:>14}{:>10}{:>10}{:>10}".format(
+            "", "images/s", "/ reference", "/ torch", "of limit", "peak MB"
+        )
+    )
     for name, figures in found["contestants"].items():
-        ratios = ["{:.2f}".format(figures["ratio_to"][other]) if other in figures["ratio_to"] else "-"
-                  for other in ("reference", "torch")]
-        print("{:<12}{:>10.1f}{:>14}{:>10}{:>10.2f}{:>10.0f}".format(
-            name, figures["images_per_second"], *ratios, figures["share_of_limit"], figures["peak_mb"]))
+        ratios = [
+            "{:.2f}".format(figures["ratio_to"][other]) if other in figures["ratio_to"] else "-"
+            for other in ("reference", "torch")
+        ]
+        print(
+            "{:<12}{:>10.1f}{:>14}{:>10}{:>10.2f}{:>10.0f}".format(
+                name,
+                figures["images_per_second"],
+                *ratios,
+                figures["share_of_limit"],
+                figures["peak_mb"],
+            )
+        )
     total = sum(profile.values())
     for operation, spent in sorted(profile.items(), key=lambda item: -item[1])[:12]:
-        print("{:<32}{:>8.1f} ms {:>5.1f} %".format(operation, spent, 100 * spent / total))
+        print(f"{operation:<32}{spent:>8.1f} ms {100 * spent / total:>5.1f} %")
     print(json.dumps(dict(found, profile_ms=profile)))
 
 

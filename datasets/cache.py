@@ -6,11 +6,11 @@ import os
 import shutil
 
 from config import UserError
-from datasets.packed import Place, open_packed, pack, size_text
+from datasets.packed import CacheEntry, open_packed, pack, size_text
 
-VERSION = 1                     # raise it whenever the same files would give other pixels
-AUTO_MOST_BYTES = 8 << 30       # what --cache=auto packs without being asked
-SPARE_BYTES = 1 << 30           # what packing leaves free on a disk
+VERSION = 1  # raise it whenever the same files would give other pixels
+AUTO_MOST_BYTES = 8 << 30  # what --cache=auto packs without being asked
+SPARE_BYTES = 1 << 30  # what packing leaves free on a disk
 
 
 class _NotPacked(Exception):
@@ -35,7 +35,7 @@ def cached(reader, *, config, source, framing):
     for place in places:
         packed = open_packed(place, reader)
         if packed:
-            print("packed pictures: {}".format(place.folder), flush=True)
+            print(f"packed pictures: {place.folder}", flush=True)
             return packed
     if not config.train:
         return reader
@@ -45,8 +45,8 @@ def cached(reader, *, config, source, framing):
         return _pack_somewhere(places, config, reader, source.name)
     except _NotPacked as why:
         if config.cache != "auto":
-            raise UserError("--cache: {}".format(why))
-        print("pictures are decoded anew in each epoch, not packed: {}".format(why), flush=True)
+            raise UserError(f"--cache: {why}")
+        print(f"pictures are decoded anew in each epoch, not packed: {why}", flush=True)
         return reader
 
 
@@ -62,13 +62,16 @@ def places_of(config, source, framing):
         roots = [os.path.dirname(location), os.path.join(user_cache, "dcgan")]
     shape = (framing.height, framing.width, framing.channels)
     below = os.path.join(os.path.basename(location) + ".packed", "{}x{}x{}-{}".format(*shape, own))
-    return [Place(os.path.join(root, below), key, (len(source.names),) + shape) for root in roots]
+    return [
+        CacheEntry(os.path.join(root, below), key, (len(source.names),) + shape) for root in roots
+    ]
 
 
 def _refuse_the_unprofitable(place, config):
     if place.bytes_missing > AUTO_MOST_BYTES:
-        raise _NotPacked("they would take {}; --cache=DIR packs them all the same".format(
-            size_text(place.bytes_missing)))
+        raise _NotPacked(
+            f"they would take {size_text(place.bytes_missing)}; --cache=DIR packs them all the same"
+        )
     count = place.shape[0]
     if config.epoch * min(config.train_size or count, count) < 2 * count:
         raise _NotPacked("this run would read them less than twice")
@@ -82,7 +85,7 @@ def _pack_somewhere(places, config, reader, name):
             _check_room(place)
             return pack(place, reader, name=name, progress=config.progress)
         except OSError as error:
-            reasons.append("{}: {}".format(error.filename or place.folder, error.strerror))
+            reasons.append(f"{error.filename or place.folder}: {error.strerror}")
     raise _NotPacked("; ".join(reasons))
 
 
@@ -94,5 +97,10 @@ def _check_room(place):
         raise OSError(0, "may not be written", there)
     free = shutil.disk_usage(there).free
     if free < place.bytes_missing + SPARE_BYTES:
-        raise OSError(0, "{} free, {} are needed and {} to spare".format(
-            *[size_text(size) for size in (free, place.bytes_missing, SPARE_BYTES)]), there)
+        raise OSError(
+            0,
+            "{} free, {} are needed and {} to spare".format(
+                *[size_text(size) for size in (free, place.bytes_missing, SPARE_BYTES)]
+            ),
+            there,
+        )

@@ -13,8 +13,19 @@ from datasets.pipeline import Dataset
 
 SIDE = 32
 NAME = "cifar-10-batches-bin"
-FILES = tuple("data_batch_{}.bin".format(number) for number in range(1, 6))
-CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
+CLASS_NAMES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 _RECORD = 1 + 3 * SIDE * SIDE
 
 
@@ -28,8 +39,9 @@ def open_cifar10(folder):
         UserError: a file is missing or not what its name says.
     """
     inner = os.path.join(folder, NAME)
-    records = np.concatenate([_read(os.path.join(inner if os.path.isdir(inner) else folder, name))
-                              for name in FILES])
+    records = np.concatenate(
+        [_read(os.path.join(inner if os.path.isdir(inner) else folder, name)) for name in FILES]
+    )
     labels = records[:, 0]
     planes = records[:, 1:].reshape(-1, 3, SIDE, SIDE)
     images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
@@ -38,9 +50,15 @@ def open_cifar10(folder):
     def read(indices):
         return images[indices], one_hot[labels[indices]]
 
-    return Dataset(name="cifar10", architecture="image", image_shape=(SIDE, SIDE, 3),
-                   num_classes=len(CLASS_NAMES), num_examples=len(images), read=read,
-                   class_names=CLASS_NAMES)
+    return Dataset(
+        name="cifar10",
+        architecture="image",
+        image_shape=(SIDE, SIDE, 3),
+        num_classes=len(CLASS_NAMES),
+        num_examples=len(images),
+        read=read,
+        class_names=CLASS_NAMES,
+    )
 
 
 def _read(path):
@@ -48,13 +66,14 @@ def _read(path):
     try:
         size = os.path.getsize(path)
         if size == 0 or size % _RECORD:
-            raise UserError("{}: {} bytes are no whole number of records of {}".format(
-                path, size, _RECORD))
+            raise UserError(f"{path}: {size} bytes are no whole number of records of {_RECORD}")
         records = np.fromfile(path, np.uint8).reshape(-1, _RECORD)
     except OSError as error:
-        raise UserError("{}: {}; the binary form of CIFAR-10, {}, belongs there".format(
-            path, error.strerror, NAME))
+        raise UserError(
+            f"{path}: {error.strerror}; the binary form of CIFAR-10, {NAME}, belongs there"
+        )
     if records[:, 0].max() >= len(CLASS_NAMES):
-        raise UserError("{}: holds the label {}; labels are 0 to {}".format(
-            path, records[:, 0].max(), len(CLASS_NAMES) - 1))
+        raise UserError(
+            f"{path}: holds the label {records[:, 0].max()}; labels are 0 to {len(CLASS_NAMES) - 1}"
+        )
     return records

@@ -14,8 +14,15 @@ from PIL import Image, UnidentifiedImageError
 MOST_PIXELS = 1 << 26
 # EXIF's tag of the orientation and what turns each of its values upright (CIPA DC-008, 4.6.4 A).
 _ORIENTATION = 0x0112
-_TURNS = {2: Image.FLIP_LEFT_RIGHT, 3: Image.ROTATE_180, 4: Image.FLIP_TOP_BOTTOM,
-          5: Image.TRANSPOSE, 6: Image.ROTATE_270, 7: Image.TRANSVERSE, 8: Image.ROTATE_90}
+_TURNS = {
+    2: Image.FLIP_LEFT_RIGHT,
+    3: Image.ROTATE_180,
+    4: Image.FLIP_TOP_BOTTOM,
+    5: Image.TRANSPOSE,
+    6: Image.ROTATE_270,
+    7: Image.TRANSVERSE,
+    8: Image.ROTATE_90,
+}
 _SIDEWAYS = (5, 6, 7, 8)
 _WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 
@@ -38,6 +45,7 @@ class Framing(NamedTuple):
         crop_size: (height, width) of that; None is the largest box of the output's shape.
         pad: a picture smaller than the crop is laid on black.
     """
+
     height: int
     width: int
     channels: int
@@ -48,6 +56,7 @@ class Framing(NamedTuple):
 
 class Header(NamedTuple):
     """What a file says of its picture: sides in pixels as seen upright, and Pillow's mode."""
+
     height: int
     width: int
     mode: str
@@ -71,7 +80,7 @@ def read_header(file):
         with _opened(file) as image:
             width, height = image.size[::-1] if _orientation(image) in _SIDEWAYS else image.size
             return Header(height, width, image.mode)
-    except Exception as error:      # whatever a format's reader stumbles over
+    except Exception as error:  # whatever a format's reader stumbles over
         raise Unreadable(_reason(error))
 
 
@@ -93,23 +102,24 @@ def decode(file, framing):
             return np.asarray(image).reshape(framing.height, framing.width, framing.channels)
     except TooSmall:
         raise
-    except Exception as error:      # whatever a format's reader stumbles over
+    except Exception as error:  # whatever a format's reader stumbles over
         raise Unreadable(_reason(error))
 
 
 def _opened(file):
     """The picture of a file, not yet decoded, if its size may be taken."""
-    Image.MAX_IMAGE_PIXELS = None       # Pillow's own limit is higher and only warns at first
+    Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is higher and only warns at first
     image = Image.open(file)
     width, height = image.size
     if width * height > MOST_PIXELS:
-        raise ValueError("declares {}x{} pixels, more than the {:,} that are taken".format(
-            height, width, MOST_PIXELS))
+        raise ValueError(
+            f"declares {height}x{width} pixels, more than the {MOST_PIXELS:,} that are taken"
+        )
     return image
 
 
 def _upright(image):
-    image.load()                        # a PNG may hold its EXIF behind its pixels
+    image.load()  # a PNG may hold its EXIF behind its pixels
     turn = _TURNS.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
 
@@ -119,7 +129,7 @@ def _orientation(image):
         return 1
     try:
         return image.getexif().get(_ORIENTATION, 1)
-    except Exception:                   # broken EXIF tells no orientation; the pixels are sound
+    except Exception:  # broken EXIF tells no orientation; the pixels are sound
         return 1
 
 
@@ -142,7 +152,7 @@ def _in_channels(image, channels):
 def _eight_bits(image):
     """A 16-bit grey picture (modes "I;16..." and, in older Pillow, "I") as an 8-bit one."""
     pixels = np.asarray(image).astype(np.int64)
-    if pixels.min() < 0 or pixels.max() > 0xffff:
+    if pixels.min() < 0 or pixels.max() > 0xFFFF:
         raise ValueError("grey values beyond 16 bits")
     return Image.fromarray(((pixels + 128) // 257).astype(np.uint8))
 
@@ -161,8 +171,7 @@ def box_of(height, width, framing):
     """
     box_height, box_width = framing.crop_size or _largest_box(height, width, framing)
     if (height < box_height or width < box_width) and not framing.pad:
-        raise TooSmall("{}x{}, smaller than the crop of {}x{}".format(
-            height, width, box_height, box_width))
+        raise TooSmall(f"{height}x{width}, smaller than the crop of {box_height}x{box_width}")
     # The reference's rounding: half a pixel goes to the even side.
     top, left = round((height - box_height) / 2), round((width - box_width) / 2)
     return left, top, left + box_width, top + box_height
@@ -179,4 +188,4 @@ def _reason(error):
     if isinstance(error, UnidentifiedImageError):
         return "no picture of a known kind"
     text = " ".join(str(error).split()) or type(error).__name__
-    return "{}: {}".format(type(error).__name__, text) if isinstance(error, LookupError) else text
+    return f"{type(error).__name__}: {text}" if isinstance(error, LookupError) else text

@@ -29,19 +29,28 @@ def find_pictures(folder, *, name, pattern=None, labelled=False):
         UserError: no such folder, one that may not be read, no picture, a picture outside the classes.
     """
     if not os.path.isdir(folder):
-        raise UserError("--data_path: there is no folder {}".format(folder))
+        raise UserError(f"--data_path: there is no folder {folder}")
     try:
         files = sorted(_walk(folder))
     except OSError as error:
-        raise UserError("--data_path: {} cannot be searched: {}".format(
-            error.filename or folder, error.strerror))
+        raise UserError(
+            f"--data_path: {error.filename or folder} cannot be searched: {error.strerror}"
+        )
     paths = [path for path in files if _matches(path, pattern)]
     if not paths:
         _refuse_empty(folder, pattern, len(files))
-    classes, class_names = _classes(paths, folder) if labelled else (np.zeros(len(paths), np.int32), ())
-    return Source(name=name, place=folder, names=paths, classes=classes, class_names=class_names,
-                  open=lambda index: open(os.path.join(folder, paths[index]), "rb"),
-                  stamp=functools.partial(_stamp, folder, paths))
+    classes, class_names = (
+        _classes(paths, folder) if labelled else (np.zeros(len(paths), np.int32), ())
+    )
+    return Source(
+        name=name,
+        place=folder,
+        names=paths,
+        classes=classes,
+        class_names=class_names,
+        open=lambda index: open(os.path.join(folder, paths[index]), "rb"),
+        stamp=functools.partial(_stamp, folder, paths),
+    )
 
 
 def _walk(root):
@@ -71,14 +80,17 @@ def _walk(root):
 def _is_folder(entry):
     try:
         return entry.is_dir()
-    except OSError:                 # a link that leads to itself
+    except OSError:  # a link that leads to itself
         return False
 
 
 def _may_be_read(entry):
     """Whether it is a file, or a link that leads nowhere and is to be named; a pipe would block."""
-    return entry.is_file(follow_symlinks=False) or entry.is_symlink() and (
-        os.path.isfile(entry.path) or not os.path.exists(entry.path))
+    return (
+        entry.is_file(follow_symlinks=False)
+        or entry.is_symlink()
+        and (os.path.isfile(entry.path) or not os.path.exists(entry.path))
+    )
 
 
 def _matches(path, pattern):
@@ -90,18 +102,23 @@ def _matches(path, pattern):
 
 def _refuse_empty(folder, pattern, count):
     if pattern is not None:
-        raise UserError("--input_fname_pattern: {!r} matches none of the {:,} files in {}".format(
-            pattern, count, folder))
-    raise UserError("--data_path: no pictures ({}) among the {:,} files in {}".format(
-        " ".join("*" + kind for kind in KINDS), count, folder))
+        raise UserError(
+            f"--input_fname_pattern: {pattern!r} matches none of the {count:,} files in {folder}"
+        )
+    raise UserError(
+        "--data_path: no pictures ({}) among the {:,} files in {}".format(
+            " ".join("*" + kind for kind in KINDS), count, folder
+        )
+    )
 
 
 def _classes(paths, folder):
     """(class of each path int32 [n], names of the classes): the first folder of the path."""
     first_folders = [path.split(os.sep, 1)[0] if os.sep in path else None for path in paths]
     if None in first_folders:
-        raise UserError("--labels: {} is in no sub-folder of {}, so it has no class".format(
-            paths[first_folders.index(None)], folder))
+        raise UserError(
+            f"--labels: {paths[first_folders.index(None)]} is in no sub-folder of {folder}, so it has no class"
+        )
     class_names = sorted(set(first_folders))
     numbers = {name: number for number, name in enumerate(class_names)}
     return np.array([numbers[name] for name in first_folders], np.int32), tuple(class_names)
@@ -113,7 +130,7 @@ def _stamp(folder, paths):
     for path in paths:
         try:
             status = os.stat(os.path.join(folder, path))
-            state = "{} {}".format(status.st_size, status.st_mtime_ns)
+            state = f"{status.st_size} {status.st_mtime_ns}"
         except OSError:
             state = "missing"
         digest.update(os.fsencode(path) + b"\0" + state.encode() + b"\n")

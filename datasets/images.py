@@ -29,6 +29,7 @@ class Source(NamedTuple):
         classes: int [n]; all 0 where there are no labels.
         class_names: the names of the classes, none where there are no labels.
     """
+
     name: str
     place: str
     names: Sequence[str]
@@ -56,10 +57,15 @@ def open_pictures(source, config):
         images, origins = pictures.read(indices)
         return images, one_hot[source.classes[origins]]
 
-    return Dataset(name=source.name, architecture="image",
-                   image_shape=(framing.height, framing.width, framing.channels),
-                   num_classes=num_classes, num_examples=len(source.names), read=read,
-                   class_names=source.class_names)
+    return Dataset(
+        name=source.name,
+        architecture="image",
+        image_shape=(framing.height, framing.width, framing.channels),
+        num_classes=num_classes,
+        num_examples=len(source.names),
+        read=read,
+        class_names=source.class_names,
+    )
 
 
 class Reader:
@@ -106,7 +112,7 @@ class Reader:
                 self._pass_over(candidate, error)
             except TooSmall as error:
                 raise UserError(survey.too_small(self._source.names[candidate], error))
-        raise UserError("--data_path: not one picture in {} can be read".format(self._source.place))
+        raise UserError(f"--data_path: not one picture in {self._source.place} can be read")
 
     def note_replaced(self, indices):
         """Takes note of pictures that were found unreadable, and replaced, when they were packed.
@@ -119,9 +125,13 @@ class Reader:
             self._bad.update(news)
         if news:
             self._refuse_too_many(self._source.names[news[-1]])
-            utils.warn("{:,} unreadable when they were packed, replaced by the next: {}{}".format(
-                len(news), ", ".join(self._source.names[index] for index in news[:3]),
-                ", ..." if len(news) > 3 else ""))
+            utils.warn(
+                "{:,} unreadable when they were packed, replaced by the next: {}{}".format(
+                    len(news),
+                    ", ".join(self._source.names[index] for index in news[:3]),
+                    ", ..." if len(news) > 3 else "",
+                )
+            )
 
     def _pass_over(self, index, error):
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -130,17 +140,18 @@ class Reader:
                 return
             self._bad.add(index)
             count = len(self._bad)
-        named = "{}: {}".format(self._source.names[index], reason)
+        named = f"{self._source.names[index]}: {reason}"
         self._refuse_too_many(named)
-        utils.warn("{}; replaced by the next ({:,} unreadable so far, {:,} allowed)".format(
-            named, count, self._most_bad))
+        utils.warn(
+            f"{named}; replaced by the next ({count:,} unreadable so far, {self._most_bad:,} allowed)"
+        )
 
     def _refuse_too_many(self, last):
         if len(self._bad) > self._most_bad:
-            raise UserError("--max_bad_files: {:,} of the {:,} pictures in {} cannot be read, more "
-                            "than the {:,} allowed; the last: {}".format(
-                                len(self._bad), len(self._source.names), self._source.place,
-                                self._most_bad, last))
+            raise UserError(
+                f"--max_bad_files: {len(self._bad):,} of the {len(self._source.names):,} pictures in {self._source.place} cannot be read, more "
+                f"than the {self._most_bad:,} allowed; the last: {last}"
+            )
 
 
 def allowance(text, count):
@@ -155,4 +166,4 @@ def allowance(text, count):
             return int(most)
     except (ValueError, OverflowError):
         pass
-    raise UserError("--max_bad_files: {!r} is neither a count nor a share such as 1%".format(text))
+    raise UserError(f"--max_bad_files: {text!r} is neither a count nor a share such as 1%")

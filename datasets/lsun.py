@@ -52,15 +52,17 @@ def find_values(folder, *, name):
     try:
         fault = download.lmdb_fault(path)
         if fault:
-            raise UserError("--data_path: {} {}".format(folder, fault))
+            raise UserError(f"--data_path: {folder} {fault}")
         environment = _environment(os.path.realpath(folder))
         with environment.begin() as transaction:
-            names = [key.decode("utf-8", "surrogateescape")
-                     for key in transaction.cursor().iternext(values=False)]
+            names = [
+                key.decode("utf-8", "surrogateescape")
+                for key in transaction.cursor().iternext(values=False)
+            ]
     except (OSError, lmdb.Error) as error:
-        raise UserError("--data_path: {} cannot be read: {}".format(path, error))
+        raise UserError(f"--data_path: {path} cannot be read: {error}")
     if not names:
-        raise UserError("--data_path: {} holds no pictures".format(path))
+        raise UserError(f"--data_path: {path} holds no pictures")
 
     def open_value(index):
         with environment.begin(buffers=True) as transaction:
@@ -71,17 +73,24 @@ def find_values(folder, *, name):
 
     def stamp():
         status = os.stat(path)
-        return "{} {} {}".format(status.st_size, status.st_mtime_ns, len(names))
+        return f"{status.st_size} {status.st_mtime_ns} {len(names)}"
 
-    return Source(name=name, place=folder, names=names, open=open_value, stamp=stamp,
-                  classes=np.zeros(len(names), np.int32))
+    return Source(
+        name=name,
+        place=folder,
+        names=names,
+        open=open_value,
+        stamp=stamp,
+        classes=np.zeros(len(names), np.int32),
+    )
 
 
 @functools.lru_cache(maxsize=None)
 def _environment(folder):
     """An LMDB open for reading; a process may open each only once."""
-    return _lmdb().open(folder, readonly=True, lock=False, readahead=False, create=False,
-                        max_spare_txns=64)
+    return _lmdb().open(
+        folder, readonly=True, lock=False, readahead=False, create=False, max_spare_txns=64
+    )
 
 
 def _lmdb():
@@ -89,5 +98,5 @@ def _lmdb():
     try:
         import lmdb
     except ImportError as error:
-        raise UserError("--data_path: a database is read with the package lmdb: {}".format(error))
+        raise UserError(f"--data_path: a database is read with the package lmdb: {error}")
     return lmdb

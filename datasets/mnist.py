@@ -17,15 +17,25 @@ from datasets.pipeline import Dataset
 
 NUM_CLASSES = 10
 SIDE = 28
-MOST_EXAMPLES = 1000000     # a file may announce, and a gz unpack to, more than memory holds
+MOST_EXAMPLES = 1000000  # a file may broadcast_object, and a gz unpack to, more than memory holds
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 CLASS_NAMES = {
     "mnist": tuple("0123456789"),
-    "fashion_mnist": ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt",
-                      "Sneaker", "Bag", "Ankle boot"),
+    "fashion_mnist": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
 }
 SPLITS = {"all": ("train", "test"), "train": ("train",), "test": ("test",)}
 
@@ -47,9 +57,15 @@ def open_mnist(*, folder, split, name="mnist"):
     def read(indices):
         return images[indices], one_hot[labels[indices]]
 
-    return Dataset(name=name, architecture="mnist", image_shape=(SIDE, SIDE, 1),
-                   num_classes=NUM_CLASSES, num_examples=len(images), read=read,
-                   class_names=CLASS_NAMES[name])
+    return Dataset(
+        name=name,
+        architecture="mnist",
+        image_shape=(SIDE, SIDE, 1),
+        num_classes=NUM_CLASSES,
+        num_examples=len(images),
+        read=read,
+        class_names=CLASS_NAMES[name],
+    )
 
 
 def read_split(folder, split):
@@ -65,11 +81,13 @@ def _read_pair(folder, images_name, labels_name):
     images = _read_idx(images_path, (SIDE, SIDE))[..., None]
     labels = _read_idx(labels_path, ())
     if len(images) != len(labels):
-        raise UserError("{}: {} labels for the {} pictures of {}".format(
-            labels_path, len(labels), len(images), images_path))
+        raise UserError(
+            f"{labels_path}: {len(labels)} labels for the {len(images)} pictures of {images_path}"
+        )
     if len(labels) and labels.max() >= NUM_CLASSES:
-        raise UserError("{}: holds the label {}; labels are 0 to {}".format(
-            labels_path, labels.max(), NUM_CLASSES - 1))
+        raise UserError(
+            f"{labels_path}: holds the label {labels.max()}; labels are 0 to {NUM_CLASSES - 1}"
+        )
     return images, labels
 
 
@@ -79,7 +97,7 @@ def _find(folder, name):
             path = os.path.join(folder, spelling + suffix)
             if os.path.isfile(path):
                 return path
-    raise UserError("{}: neither {} nor {}.gz is there".format(folder, name, name))
+    raise UserError(f"{folder}: neither {name} nor {name}.gz is there")
 
 
 def _read_idx(path, item_shape):
@@ -92,25 +110,33 @@ def _read_idx(path, item_shape):
             size = count * int(np.prod(item_shape, dtype=np.int64))
             data = b"".join(iter(functools.partial(_read_some, file, [size + 1]), b""))
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError("{}: cannot be read: {}".format(path, error))
+        raise UserError(f"{path}: cannot be read: {error}")
     if len(data) != size:
-        raise UserError("{}: its header announces {} bytes of data, the file holds {}".format(
-            path, size, "more" if len(data) > size else len(data)))
+        raise UserError(
+            "{}: its header announces {} bytes of data, the file holds {}".format(
+                path, size, "more" if len(data) > size else len(data)
+            )
+        )
     return np.frombuffer(data, np.uint8).reshape((count,) + item_shape)
 
 
 def _count(path, header, item_shape):
     magic = struct.pack(">BBBB", 0, 0, 8, 1 + len(item_shape))
     if len(header) != 8 + 4 * len(item_shape) or header[:4] != magic:
-        raise UserError("{}: not an IDX file of {}".format(
-            path, "pictures" if item_shape else "labels"))
+        raise UserError(
+            "{}: not an IDX file of {}".format(path, "pictures" if item_shape else "labels")
+        )
     shape = struct.unpack(">%dI" % (1 + len(item_shape)), header[4:])
     if shape[1:] != item_shape:
-        raise UserError("{}: pictures of {} where {} is expected".format(
-            path, "x".join(map(str, shape[1:])), "x".join(map(str, item_shape))))
+        raise UserError(
+            "{}: pictures of {} where {} is expected".format(
+                path, "x".join(map(str, shape[1:])), "x".join(map(str, item_shape))
+            )
+        )
     if shape[0] > MOST_EXAMPLES:
-        raise UserError("{}: its header announces {} items; at most {} are read".format(
-            path, shape[0], MOST_EXAMPLES))
+        raise UserError(
+            f"{path}: its header announces {shape[0]} items; at most {MOST_EXAMPLES} are read"
+        )
     return shape[0]
 
 

@@ -21,12 +21,12 @@ import numpy as np
 
 import utils
 
-CHUNK = 64                      # pictures decoded at a time by one thread
+CHUNK = 64  # pictures decoded at a time by one thread
 _ENTRY = np.dtype([("origin", "<u4"), ("crc32", "<u4")])
 _KINDS = (".pixels", ".table", ".json")
 
 
-class Place(NamedTuple):
+class CacheEntry(NamedTuple):
     """Where a packed set is and what it must hold.
 
     Attributes:
@@ -34,6 +34,7 @@ class Place(NamedTuple):
         key: stands for the picture files and for all that is done to them.
         shape: (n, H, W, C).
     """
+
     folder: str
     key: str
     shape: Tuple[int, int, int, int]
@@ -55,9 +56,9 @@ class Packed:
 
     def __init__(self, pixels, table, reader):
         """Args:
-            pixels: uint8 [n, H, W, C].
-            table: for each picture its origin and checksum.
-            reader: of the files themselves, for pictures damaged since they were packed.
+        pixels: uint8 [n, H, W, C].
+        table: for each picture its origin and checksum.
+        reader: of the files themselves, for pictures damaged since they were packed.
         """
         self._pixels = pixels
         self._table = table
@@ -73,21 +74,24 @@ class Packed:
         sums = [zlib.crc32(image) for image in images]
         for row in np.flatnonzero(expected["crc32"] != np.array(sums, np.uint32)):
             self._say_damaged(indices[row])
-            images[row:row + 1], origins[row:row + 1] = self._reader.read(indices[row:row + 1])
+            images[row : row + 1], origins[row : row + 1] = self._reader.read(
+                indices[row : row + 1]
+            )
         return images, origins
 
     def _say_damaged(self, index):
         if index not in self._damaged:
             self._damaged.add(index)
-            utils.warn("packed picture {} is damaged (checksum differs); its file is decoded "
-                       "instead".format(index))
+            utils.warn(
+                f"packed picture {index} is damaged (checksum differs); its file is decoded instead"
+            )
 
 
 def open_packed(place, reader):
     """The `Packed` set of a place, or None if it is not there as a whole; says if it is damaged.
 
     Args:
-        place: `Place`.
+        place: `CacheEntry`.
         reader: `datasets.images.Reader` of the picture files.
 
     Raises:
@@ -104,22 +108,25 @@ def open_packed(place, reader):
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        utils.warn("{}: passed over: {}".format(manifest, error))
+        utils.warn(f"{manifest}: passed over: {error}")
         return None
     reader.note_replaced(np.flatnonzero(entries["origin"] != np.arange(len(entries))).tolist())
     return Packed(mapped, entries, reader)
 
 
 def _manifest(place, entries):
-    return {"shape": list(place.shape), "bytes": int(np.prod(place.shape, dtype=np.int64)),
-            "table_sha256": hashlib.sha256(entries.tobytes()).hexdigest()}
+    return {
+        "shape": list(place.shape),
+        "bytes": int(np.prod(place.shape, dtype=np.int64)),
+        "table_sha256": hashlib.sha256(entries.tobytes()).hexdigest(),
+    }
 
 
 def pack(place, reader, *, name, progress):
     """Packs a set unless another process has done so by then; returns it opened.
 
     Args:
-        place: `Place`.
+        place: `CacheEntry`.
         reader: `datasets.images.Reader` of the picture files.
         name: of the set, for people.
         progress: whether to show a bar, as `utils.progress_bar` takes it.
@@ -134,20 +141,22 @@ def pack(place, reader, *, name, progress):
         if packed:
             return packed
         start = time.time()
-        print("packing {:,} pictures ({} to write) into {}".format(
-            place.shape[0], size_text(place.bytes_missing), place.folder), flush=True)
+        print(
+            f"packing {place.shape[0]:,} pictures ({size_text(place.bytes_missing)} to write) into {place.folder}",
+            flush=True,
+        )
         try:
             _fill(place, reader, name, progress)
         except OSError:
             _delete(path for path in place.paths if os.path.exists(path))
             raise
-        print("packed in {:.1f} s".format(time.time() - start), flush=True)
+        print(f"packed in {time.time() - start:.1f} s", flush=True)
         return open_packed(place, reader)
 
 
 def size_text(size):
     """A number of bytes for people."""
-    return "{:.1f} GB".format(size / 1e9) if size >= 1e9 else "{:.1f} MB".format(size / 1e6)
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _held(folder):
@@ -158,21 +167,24 @@ def _held(folder):
             return utils.lock_folder(folder)
         except BlockingIOError:
             if not said:
-                print("waiting for another process that packs into {}".format(folder), flush=True)
+                print(f"waiting for another process that packs into {folder}", flush=True)
             said = True
             time.sleep(0.5)
 
 
 def _fill(place, reader, name, progress):
     pixels_path, table_path, manifest = place.paths
-    _delete(path for kind in _KINDS
-            for path in glob.glob(os.path.join(glob.escape(place.folder), "*" + kind))
-            if path not in (pixels_path, table_path))
+    _delete(
+        path
+        for kind in _KINDS
+        for path in glob.glob(os.path.join(glob.escape(place.folder), "*" + kind))
+        if path not in (pixels_path, table_path)
+    )
     count = place.shape[0]
     workers = min(os.cpu_count() or 1, 8)
-    with open(pixels_path, "ab") as pixels, open(table_path, "ab") as table, \
-            ThreadPoolExecutor(workers) as pool, \
-            utils.progress_bar(progress, total=count, unit="picture", desc=name) as bar:
+    with open(pixels_path, "ab") as pixels, open(table_path, "ab") as table, ThreadPoolExecutor(
+        workers
+    ) as pool, utils.progress_bar(progress, total=count, unit="picture", desc=name) as bar:
         done = _keep_sound(place, pixels, table)
         bar.update(done)
         chunks = [range(first, min(first + CHUNK, count)) for first in range(done, count, CHUNK)]
@@ -193,7 +205,9 @@ def _keep_sound(place, pixels, table):
     """How many pictures an earlier packing left sound; what is behind them is cut off the files."""
     size = int(np.prod(place.shape[1:], dtype=np.int64))
     entries = np.fromfile(table.name, np.uint8)
-    entries = entries[:len(entries) // _ENTRY.itemsize * _ENTRY.itemsize].view(_ENTRY)[:place.shape[0]]
+    entries = entries[: len(entries) // _ENTRY.itemsize * _ENTRY.itemsize].view(_ENTRY)[
+        : place.shape[0]
+    ]
     done = 0
     with open(pixels.name, "rb") as file:
         for entry in entries:

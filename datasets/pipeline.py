@@ -32,6 +32,7 @@ class Dataset(NamedTuple):
             from several threads at once.
         class_names: K names, for people.
     """
+
     name: str
     architecture: str
     image_shape: Tuple[int, int, int]
@@ -49,6 +50,7 @@ class Batch(NamedTuple):
         labels: [N, K] one-hot; K == 0 where there are none.
         z: [N, Z].
     """
+
     images: tf.Tensor
     labels: tf.Tensor
     z: tf.Tensor
@@ -58,15 +60,15 @@ class InputError(UserError):
     """A step's input cannot be had; nothing of that step was done."""
 
 
-class Watch:
+class InputMonitor:
     """What a session does not tell of its input: how long a step waited for it and why it failed.
 
     The threads that make batches report to it; the one that trains asks it.
     """
 
     def __init__(self):
-        self._ready = {}            # (draw, step) -> time
-        self._failures = {}         # (draw, step) -> UserError
+        self._ready = {}  # (draw, step) -> time
+        self._failures = {}  # (draw, step) -> UserError
         self._next = (0, 0)
 
     def start(self, step, draw):
@@ -99,8 +101,9 @@ class Watch:
         now = time.perf_counter()
         draw, first = self._next
         self._next = (draw, first + steps)
-        waited = [self._ready.pop((draw, step), started) - started
-                  for step in range(first, first + steps)][0]
+        waited = [
+            self._ready.pop((draw, step), started) - started for step in range(first, first + steps)
+        ][0]
         return min(max(waited / (now - started), 0.0), 1.0)
 
 
@@ -111,11 +114,12 @@ class Pipeline(NamedTuple):
         batch: `Batch` of float32 tensors with known shapes.
         start: `(session, first_step, draw, offset)`: (re)starts the stream at a step, counted from
             0. Another `draw` gives other z and other permutations; `offset` is that of `batch_indices`.
-        watch: `Watch` on the stream.
+        watch: `InputMonitor` on the stream.
     """
+
     batch: Batch
     start: Callable
-    watch: Watch
+    watch: InputMonitor
 
 
 def steps_per_epoch(dataset, *, batch_size, ranks_size=1, train_size=None):
@@ -124,12 +128,12 @@ def steps_per_epoch(dataset, *, batch_size, ranks_size=1, train_size=None):
     Raises:
         UserError: the set holds fewer pictures than one step takes.
     """
-    examples = dataset.num_examples if train_size is None else min(
-        dataset.num_examples, train_size)
+    examples = dataset.num_examples if train_size is None else min(dataset.num_examples, train_size)
     steps = examples // (batch_size * ranks_size)
     if steps == 0:
-        raise UserError("--batch_size: {} x {} rank(s) is more than the {} pictures of {}".format(
-            batch_size, ranks_size, examples, dataset.name))
+        raise UserError(
+            f"--batch_size: {batch_size} x {ranks_size} rank(s) is more than the {examples} pictures of {dataset.name}"
+        )
     return steps
 
 
@@ -164,19 +168,24 @@ def batch_indices(dataset, step, *, config, draw=0, offset=0, rank=0, ranks_size
         offset: the step at which the first epoch would have begun with so many ranks; not 0 once a
             run has gone on with another number of them.
     """
-    steps = steps_per_epoch(dataset, batch_size=config.batch_size, ranks_size=ranks_size,
-                            train_size=config.train_size)
+    steps = steps_per_epoch(
+        dataset, batch_size=config.batch_size, ranks_size=ranks_size, train_size=config.train_size
+    )
     epoch, position = divmod(step - offset, steps)
-    order = epoch_order(dataset.num_examples, train_size=config.train_size, seed=config.seed,
-                        draw=draw, epoch=epoch)
+    order = epoch_order(
+        dataset.num_examples, train_size=config.train_size, seed=config.seed, draw=draw, epoch=epoch
+    )
     first = (position * ranks_size + rank) * config.batch_size
-    return order[first:first + config.batch_size]
+    return order[first : first + config.batch_size]
 
 
 def read_batch(dataset, step, *, config, draw=0, offset=0, rank=0, ranks_size=1):
     """One step's (images uint8 [N, H, W, C], labels float32 [N, K], z float32 [N, Z]) arrays."""
-    images, labels = dataset.read(batch_indices(
-        dataset, step, config=config, draw=draw, offset=offset, rank=rank, ranks_size=ranks_size))
+    images, labels = dataset.read(
+        batch_indices(
+            dataset, step, config=config, draw=draw, offset=offset, rank=rank, ranks_size=ranks_size
+        )
+    )
     z = latents(config.z_dist, (config.batch_size, config.z_dim), (config.seed, draw, step, rank))
     return images, labels, z
 
@@ -189,9 +198,11 @@ def sample_inputs(dataset, *, config, value_range):
     count = config.sample_num
     chosen = _random(_SAMPLE, config.seed).randint(0, dataset.num_examples, count)
     images, _ = dataset.read(chosen)
-    return Batch(images=scaled(images.astype(np.float32), value_range),
-                 labels=class_labels(count, dataset.num_classes),
-                 z=latents(config.z_dist, (count, config.z_dim), (config.seed,)))
+    return Batch(
+        images=scaled(images.astype(np.float32), value_range),
+        labels=class_labels(count, dataset.num_classes),
+        z=latents(config.z_dist, (count, config.z_dim), (config.seed,)),
+    )
 
 
 def class_labels(count, num_classes):
@@ -222,14 +233,21 @@ def input_pipeline(dataset, *, config, value_range, ranks):
     first_step = tf.placeholder(tf.int64, [], "first_step")
     draw = tf.placeholder(tf.int64, [], "draw")
     offset = tf.placeholder(tf.int64, [], "offset")
-    watch = Watch()
+    watch = InputMonitor()
 
     def load(step, draw, offset):
         step, draw, offset = int(step), int(draw), int(offset)
         try:
-            batch = read_batch(dataset, step, config=config, draw=draw, offset=offset,
-                               rank=ranks.rank, ranks_size=ranks.size)
-        except UserError as error:      # TensorFlow hands on no more than its text
+            batch = read_batch(
+                dataset,
+                step,
+                config=config,
+                draw=draw,
+                offset=offset,
+                rank=ranks.rank,
+                ranks_size=ranks.size,
+            )
+        except UserError as error:  # TensorFlow hands on no more than its text
             watch.failed(step, draw, error)
             raise
         watch.ready(step, draw)
@@ -248,12 +266,13 @@ def input_pipeline(dataset, *, config, value_range, ranks):
 
     def start(session, step, draw_number=0, steps_before=0):
         watch.start(step, draw_number)
-        session.run(iterator.initializer,
-                    {first_step: step, draw: draw_number, offset: steps_before})
+        session.run(
+            iterator.initializer, {first_step: step, draw: draw_number, offset: steps_before}
+        )
 
     batch = Batch(scaled(tf.cast(images, tf.float32), value_range), labels, z)
     return Pipeline(batch, start, watch)
 
 
 def _random(*key):
-    return np.random.RandomState([part & 0xffffffff for part in key])
+    return np.random.RandomState([part & 0xFFFFFFFF for part in key])

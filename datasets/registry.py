@@ -8,7 +8,7 @@ import download
 from config import UserError
 from datasets import cifar10, folder, images, lsun, mnist, synthetic
 
-CELEBA_CROP = 108       # pixels; the face in the aligned pictures, as the reference cuts it out
+CELEBA_CROP = 108  # pixels; the face in the aligned pictures, as the reference cuts it out
 
 
 def open_dataset(config):
@@ -25,27 +25,37 @@ def open_dataset(config):
         config = _with_crop_size(config)
     opener = OPENERS.get(config.dataset, _open_folder)
     if config.labels == "folder" and opener not in (_open_folder, _open_celeba, _open_lsun):
-        raise UserError("--labels: {} is no folder of pictures".format(config.dataset))
+        raise UserError(f"--labels: {config.dataset} is no folder of pictures")
     dataset = opener(config)
     if config.labels == "none":
         dataset = _unlabelled(dataset)
     height, width, channels = dataset.image_shape
     filled = config._replace(
-        architecture=dataset.architecture, num_classes=dataset.num_classes,
-        class_names=tuple(dataset.class_names), num_examples=dataset.num_examples,
-        output_height=height, output_width=width, channels=channels)
+        architecture=dataset.architecture,
+        num_classes=dataset.num_classes,
+        class_names=tuple(dataset.class_names),
+        num_examples=dataset.num_examples,
+        output_height=height,
+        output_width=width,
+        channels=channels,
+    )
     if not config.crop:
-        filled = filled._replace(input_height=config.input_height or height,
-                                 input_width=config.input_width or width)
+        filled = filled._replace(
+            input_height=config.input_height or height, input_width=config.input_width or width
+        )
     return filled, dataset
 
 
 def _with_crop_size(config):
     """A side that was not given follows the other; without both the crop is as large as it can be."""
-    side = config.input_height or config.input_width or (
-        CELEBA_CROP if config.dataset == "celebA" else None)
-    return config._replace(input_height=config.input_height or side,
-                           input_width=config.input_width or side)
+    side = (
+        config.input_height
+        or config.input_width
+        or (CELEBA_CROP if config.dataset == "celebA" else None)
+    )
+    return config._replace(
+        input_height=config.input_height or side, input_width=config.input_width or side
+    )
 
 
 def _unlabelled(dataset):
@@ -59,19 +69,29 @@ def _unlabelled(dataset):
 def _open_folder(config):
     path = config.data_path or os.path.join(config.data_dir, config.dataset)
     if not config.data_path and not os.path.isdir(path):
-        raise UserError("--dataset: {!r} is none of {}, nor is there a folder {}".format(
-            config.dataset, ", ".join(sorted(OPENERS)), path))
+        raise UserError(
+            "--dataset: {!r} is none of {}, nor is there a folder {}".format(
+                config.dataset, ", ".join(sorted(OPENERS)), path
+            )
+        )
     return images.open_pictures(_source(path, config), config)
 
 
 def _source(path, config):
     """The pictures of a folder, or of the LMDB in it."""
     if not lsun.is_database(path):
-        return folder.find_pictures(path, name=config.dataset, pattern=config.input_fname_pattern,
-                                    labelled=config.labels == "folder")
+        return folder.find_pictures(
+            path,
+            name=config.dataset,
+            pattern=config.input_fname_pattern,
+            labelled=config.labels == "folder",
+        )
     if config.labels == "folder" or config.input_fname_pattern is not None:
-        raise UserError("--{}: {} is a database, not a folder of pictures".format(
-            "labels" if config.labels == "folder" else "input_fname_pattern", path))
+        raise UserError(
+            "--{}: {} is a database, not a folder of pictures".format(
+                "labels" if config.labels == "folder" else "input_fname_pattern", path
+            )
+        )
     return lsun.find_values(path, name=config.dataset)
 
 
@@ -86,9 +106,11 @@ def _open_lsun(config):
     root = config.data_path or os.path.join(config.data_dir, "lsun")
     exported = os.path.join(root, config.category)
     path = lsun.find_database(root, config.category) or (
-        exported if os.path.isdir(exported) else config.data_path)
-    return _open_folder(config._replace(
-        data_path=path or _fetched("lsun", config, category=config.category)))
+        exported if os.path.isdir(exported) else config.data_path
+    )
+    return _open_folder(
+        config._replace(data_path=path or _fetched("lsun", config, category=config.category))
+    )
 
 
 def _fetched(name, config, **options):
@@ -100,8 +122,11 @@ def _fetched(name, config, **options):
 
 def _open_mnist(config):
     _fixed_size(config, (28, 28, 1))
-    return mnist.open_mnist(folder=config.data_path or _fetched(config.dataset, config),
-                            split=config.mnist_split, name=config.dataset)
+    return mnist.open_mnist(
+        folder=config.data_path or _fetched(config.dataset, config),
+        split=config.mnist_split,
+        name=config.dataset,
+    )
 
 
 def _open_cifar10(config):
@@ -112,8 +137,9 @@ def _open_cifar10(config):
 def _open_synthetic(config):
     _refuse_path(config)
     height = config.output_height or 32
-    return synthetic.coloured_discs(height=height, width=config.output_width or height,
-                                    channels=config.channels or 3)
+    return synthetic.coloured_discs(
+        height=height, width=config.output_width or height, channels=config.channels or 3
+    )
 
 
 def _open_synthetic_mnist(config):
@@ -124,19 +150,26 @@ def _open_synthetic_mnist(config):
 
 def _refuse_path(config):
     if config.data_path is not None:
-        raise UserError("--data_path: {} pictures are in no folder; another --dataset names those in {}"
-                        .format(config.dataset, config.data_path))
+        raise UserError(
+            f"--data_path: {config.dataset} pictures are in no folder; another --dataset names those in {config.data_path}"
+        )
 
 
 def _fixed_size(config, shape):
     """Refuses sizes other than (height, width, channels), the set's own, which are not changed."""
     height, width, channels = shape
-    for name, size in (("input_height", height), ("input_width", width), ("output_height", height),
-                       ("output_width", width), ("channels", channels)):
+    for name, size in (
+        ("input_height", height),
+        ("input_width", width),
+        ("output_height", height),
+        ("output_width", width),
+        ("channels", channels),
+    ):
         asked = getattr(config, name)
         if asked not in (None, size):
-            raise UserError("--{}: {} pictures are {}x{}x{}, not {}".format(
-                name, config.dataset, height, width, channels, asked))
+            raise UserError(
+                f"--{name}: {config.dataset} pictures are {height}x{width}x{channels}, not {asked}"
+            )
 
 
 OPENERS = {

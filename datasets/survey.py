@@ -7,8 +7,8 @@ import numpy as np
 from config import UserError
 from datasets.decode import Framing, TooSmall, Unreadable, box_of, read_header
 
-SIDE = 64                   # pixels of the pictures made, unless the set's own are all smaller
-HEADERS_LOOKED_AT = 256     # 200,000 files must not take minutes
+SIDE = 64  # pixels of the pictures made, unless the set's own are all smaller
+HEADERS_LOOKED_AT = 256  # 200,000 files must not take minutes
 
 
 def look(source):
@@ -31,10 +31,12 @@ def look(source):
             with source.open(index) as file:
                 headers[index] = read_header(file)
         except (Unreadable, OSError) as error:
-            trouble = "{}: {}".format(source.names[index], error)
+            trouble = f"{source.names[index]}: {error}"
     if not headers:
-        raise UserError("--data_path: {}: none of the {:,} pictures looked at can be read; the last: "
-                        "{}".format(source.place, len(chosen), trouble))
+        raise UserError(
+            f"--data_path: {source.place}: none of the {len(chosen):,} pictures looked at can be read; the last: "
+            f"{trouble}"
+        )
     return headers
 
 
@@ -47,9 +49,14 @@ def framing_of(config, source, headers):
     height, width = _output_size(config, headers.values())
     grey = sum(header.is_grey for header in headers.values())
     crop_size = (config.input_height, config.input_width) if config.input_height else None
-    framing = Framing(height=height, width=width,
-                      channels=config.channels or (1 if 2 * grey > len(headers) else 3),
-                      crop=config.crop, crop_size=crop_size, pad=config.pad)
+    framing = Framing(
+        height=height,
+        width=width,
+        channels=config.channels or (1 if 2 * grey > len(headers) else 3),
+        crop=config.crop,
+        crop_size=crop_size,
+        pad=config.pad,
+    )
     for index, header in headers.items():
         try:
             box_of(header.height, header.width, framing)
@@ -60,21 +67,26 @@ def framing_of(config, source, headers):
 
 def too_small(name, error):
     """The line for the user about a picture that a `TooSmall` came of."""
-    return "--crop: {} is {}; --pad lays such pictures on black".format(name, error)
+    return f"--crop: {name} is {error}; --pad lays such pictures on black"
 
 
 def description(source, headers, framing):
     """One line: how many files, what they hold, what is made of them."""
     count = len(source.names)
     looked_at = min(count, HEADERS_LOOKED_AT)
-    parts = ["{:,} pictures in {}".format(count, source.place),
-             "{}{}, {}".format("" if looked_at == count else "of {} looked at: ".format(looked_at),
-                               _sizes(headers.values()), _modes(headers.values())),
-             _treatment(framing)]
+    parts = [
+        f"{count:,} pictures in {source.place}",
+        "{}{}, {}".format(
+            "" if looked_at == count else f"of {looked_at} looked at: ",
+            _sizes(headers.values()),
+            _modes(headers.values()),
+        ),
+        _treatment(framing),
+    ]
     if looked_at > len(headers):
-        parts.insert(2, "{} unreadable".format(looked_at - len(headers)))
+        parts.insert(2, f"{looked_at - len(headers)} unreadable")
     if source.class_names:
-        parts.append("{} classes".format(len(source.class_names)))
+        parts.append(f"{len(source.class_names)} classes")
     return "{}: {}".format(source.name, "; ".join(parts))
 
 
@@ -83,14 +95,13 @@ def _sizes(headers):
     if len(set(sizes)) == 1:
         return "all {}x{} (height x width)".format(*sizes[0])
     heights, widths = zip(*sizes)
-    return "{}x{} to {}x{} (height x width)".format(min(heights), min(widths), max(heights),
-                                                    max(widths))
+    return f"{min(heights)}x{min(widths)} to {max(heights)}x{max(widths)} (height x width)"
 
 
 def _modes(headers):
     counts = collections.Counter(header.mode for header in headers).most_common()
     if len(counts) == 1:
-        return "mode {}".format(counts[0][0])
+        return f"mode {counts[0][0]}"
     return "modes " + " ".join("{} ({})".format(*pair) for pair in counts)
 
 
@@ -102,8 +113,9 @@ def _treatment(framing):
     else:
         cut = "the centre {}x{} cut out".format(*framing.crop_size)
         cut += " (smaller ones laid on black)" if framing.pad else ""
-    return "made {}x{} {}, {}".format(framing.height, framing.width,
-                                      "grey" if framing.channels == 1 else "RGB", cut)
+    return "made {}x{} {}, {}".format(
+        framing.height, framing.width, "grey" if framing.channels == 1 else "RGB", cut
+    )
 
 
 def _output_size(config, headers):

@@ -15,6 +15,7 @@ class Place(NamedTuple):
         rank, size: among all processes.
         local_rank, local_size: among those of this machine.
     """
+
     rank: int = 0
     size: int = 1
     local_rank: int = 0
@@ -31,6 +32,8 @@ def place(environ=os.environ):
         return Place()
     for name in _VARIABLES:
         if not environ.get(name, "").isdigit():
-            raise UserError("{}: must be a number where HOROVOD_SIZE is set, as horovodrun sets them, "
-                            "not {!r}".format(name, environ.get(name, "")))
+            raise UserError(
+                "{}: must be a number where HOROVOD_SIZE is set, as horovodrun sets them, "
+                "not {!r}".format(name, environ.get(name, ""))
+            )
     return Place(*[int(environ[name]) for name in _VARIABLES])

@@ -20,13 +20,14 @@ class Document(NamedTuple):
         offsets: path -> index in `text`; a path is a tuple of member names and list indices. The
             index is that of a member's name, or of a list's item.
     """
+
     value: object
     text: str
     offsets: dict
 
     def error(self, path, reason):
         """A `BadJson` that says `reason` of the value at `path`."""
-        return _error(self.text, self.offsets[path], "{}: {}".format(_dotted(path), reason))
+        return _error(self.text, self.offsets[path], f"{_dotted(path)}: {reason}")
 
 
 def read(path):
@@ -40,22 +41,22 @@ def read(path):
         with open(path, encoding="utf-8") as file:
             text = file.read(MOST_CHARACTERS + 1)
     except OSError as error:
-        raise BadJson("cannot be read: {}".format(error.strerror))
+        raise BadJson(f"cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:
-        raise BadJson("not UTF-8 text (byte {})".format(error.start))
+        raise BadJson(f"not UTF-8 text (byte {error.start})")
     return parse(text)
 
 
 def parse(text):
     """The `Document` of a text; raises `BadJson` as `read` does."""
     if len(text) > MOST_CHARACTERS:
-        raise BadJson("more than {} characters".format(MOST_CHARACTERS))
+        raise BadJson(f"more than {MOST_CHARACTERS} characters")
     offsets = {}
     try:
         value = json.loads(text, parse_constant=_refuse)
         _walk(text, 0, (), offsets)
     except json.JSONDecodeError as error:
-        raise BadJson("line {}, column {}: {}".format(error.lineno, error.colno, error.msg))
+        raise BadJson(f"line {error.lineno}, column {error.colno}: {error.msg}")
     except RecursionError:
         raise BadJson("nested too deeply")
     return Document(value, text, offsets)
@@ -79,9 +80,9 @@ def _walk(text, index, path, offsets):
             name, behind = scanstring(text, index + 1)
             inner = path + (name,)
             if inner in offsets:
-                raise _error(text, index, "{}: named twice".format(_dotted(inner)))
+                raise _error(text, index, f"{_dotted(inner)}: named twice")
             offsets[inner] = index
-            index = _skip_blanks(text, behind) + 1      # the colon
+            index = _skip_blanks(text, behind) + 1  # the colon
         index = _skip_blanks(text, _walk(text, index, inner, offsets))
         if text[index] == ",":
             index = _skip_blanks(text, index + 1)
@@ -96,16 +97,16 @@ def _skip_blanks(text, index):
 
 
 def _refuse(constant):
-    raise BadJson("{} is not JSON".format(constant))
+    raise BadJson(f"{constant} is not JSON")
 
 
 def _error(text, offset, reason):
     line = text.count("\n", 0, offset) + 1
     column = offset - text.rfind("\n", 0, offset)
-    return BadJson("line {}, column {}: {}".format(line, column, reason))
+    return BadJson(f"line {line}, column {column}: {reason}")
 
 
 def _dotted(path):
     """`("black-list", "to-add", 2)` as `black-list.to-add[2]`."""
-    parts = ["[{}]".format(part) if isinstance(part, int) else ".{}".format(part) for part in path]
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
     return "".join(parts).lstrip(".") or "the whole"

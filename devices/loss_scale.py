@@ -13,7 +13,7 @@ from config import UserError
 
 # The dynamic scale, as the reference set it: where it starts, after how many good updates in a row
 # it grows, after how many overflows it falls, and by what.
-INITIAL = 2.0 ** 16
+INITIAL = 2.0**16
 GOOD_UPDATES_TO_GROW = 1000
 OVERFLOWS_TO_FALL = 2
 GROWTH = 2.0
@@ -27,11 +27,12 @@ class LossScale(NamedTuple):
         on: whether the loss is scaled at all.
         fixed: the constant scale, at least 1; None where it is dynamic (or off).
     """
+
     on: bool
     fixed: Optional[float] = None
 
     def __str__(self):
-        return "{:g}".format(self.fixed) if self.fixed else "dynamic" if self.on else "off"
+        return f"{self.fixed:g}" if self.fixed else "dynamic" if self.on else "off"
 
 
 OFF = LossScale(on=False)
@@ -46,8 +47,7 @@ def parse(text):
     except ValueError:
         fixed = math.nan
     if not (math.isfinite(fixed) and fixed >= 1):
-        raise UserError("--loss_scale: must be dynamic, off or a number of at least 1, not {}".format(
-            text))
+        raise UserError(f"--loss_scale: must be dynamic, off or a number of at least 1, not {text}")
     return LossScale(on=True, fixed=fixed)
 
 
@@ -62,6 +62,7 @@ class NetworkOptimizer(NamedTuple):
         state: the variables beside the inner optimizer's own. A checkpoint of another device lacks
             them.
     """
+
     optimizer: tf.train.Optimizer
     readings: Callable = dict
     state: Tuple = ()
@@ -84,14 +85,18 @@ def counted(network, build):
         optimizer, present = build()
         tried, applied = [
             tf.get_variable(name, [], tf.int64, tf.zeros_initializer(), trainable=False)
-            for name in ("updates_tried", "updates_applied")]
+            for name in ("updates_tried", "updates_applied")
+        ]
 
     def readings():
-        return {network + "_loss_scale": tf.identity(present()),
-                network + "_skipped": tried.read_value() - applied.read_value()}
+        return {
+            network + "_loss_scale": tf.identity(present()),
+            network + "_skipped": tried.read_value() - applied.read_value(),
+        }
 
-    return NetworkOptimizer(_Counting(optimizer, tried, applied), readings,
-                            tuple(tf.global_variables(scope + "/")))
+    return NetworkOptimizer(
+        _Counting(optimizer, tried, applied), readings, tuple(tf.global_variables(scope + "/"))
+    )
 
 
 class _Counting:

@@ -24,7 +24,7 @@ def check(path):
     try:
         _check_document(located_json.read(path))
     except located_json.BadJson as error:
-        raise UserError("--modify_mixlist: {}: {}".format(path, error))
+        raise UserError(f"--modify_mixlist: {path}: {error}")
 
 
 def _check_document(document):
@@ -35,11 +35,12 @@ def _check_document(document):
         for index, operator in enumerate(operators):
             place = path + (index,)
             if not (isinstance(operator, str) and _OPERATOR.match(operator)):
-                raise document.error(place, "must be the type of an operator, such as \"MatMulV2\"")
+                raise document.error(place, 'must be the type of an operator, such as "MatMulV2"')
             for other in seen.setdefault(operator, []):
                 if not _may_share(path, other):
-                    raise document.error(place, "{} stands in {} already".format(
-                        operator, ".".join(other)))
+                    raise document.error(
+                        place, "{} stands in {} already".format(operator, ".".join(other))
+                    )
             seen[operator].append(path)
 
 
@@ -56,8 +57,9 @@ def _members(document, path, names):
         raise document.error(path, "must be an object of {}".format(" and ".join(names)))
     for name in value:
         if name not in names:
-            raise document.error(path + (name,), "no such name here; there are {}".format(
-                " and ".join(names)))
+            raise document.error(
+                path + (name,), "no such name here; there are {}".format(" and ".join(names))
+            )
         yield path + (name,)
 
 

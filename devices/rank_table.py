@@ -20,6 +20,7 @@ class Cluster(NamedTuple):
         rank: 0 to size - 1.
         size: how many processes.
     """
+
     rank: int
     size: int
 
@@ -36,7 +37,7 @@ def read(environ):
     size = _integer(environ, "RANK_SIZE", 1, lowest=1)
     rank = _integer(environ, "RANK_ID", 0, lowest=0)
     if rank >= size:
-        raise UserError("RANK_ID: {} is not below RANK_SIZE={}".format(rank, size))
+        raise UserError(f"RANK_ID: {rank} is not below RANK_SIZE={size}")
     if size > 1:
         _need(environ, "JOB_ID", size)
         check(_need(environ, "RANK_TABLE_FILE", size), size=size)
@@ -46,24 +47,23 @@ def read(environ):
 def check(path, *, size):
     """Checks a rank table for `size` devices; raises `UserError` naming file and position."""
     if not os.path.isabs(path):
-        raise UserError("RANK_TABLE_FILE: must be an absolute path, not {}".format(path))
+        raise UserError(f"RANK_TABLE_FILE: must be an absolute path, not {path}")
     try:
         _check_document(located_json.read(path), size)
     except located_json.BadJson as error:
-        raise UserError("RANK_TABLE_FILE: {}: {}".format(path, error))
+        raise UserError(f"RANK_TABLE_FILE: {path}: {error}")
 
 
 def _integer(environ, name, default, *, lowest):
     text = environ.get(name) or str(default)
     if not text.isdigit() or int(text) < lowest:
-        raise UserError("{}: must be a whole number of at least {}, not {!r}".format(
-            name, lowest, text))
+        raise UserError(f"{name}: must be a whole number of at least {lowest}, not {text!r}")
     return int(text)
 
 
 def _need(environ, name, size):
     if not environ.get(name):
-        raise UserError("{}: must be set where RANK_SIZE is {}".format(name, size))
+        raise UserError(f"{name}: must be set where RANK_SIZE is {size}")
     return environ[name]
 
 
@@ -79,14 +79,18 @@ def _check_document(document, size):
         for index in range(len(_member(document, server, "device", list))):
             place = server + ("device", index)
             rank, device = _check_device(document, place)
-            for name, number_given, taken in (("rank_id", rank, ranks),
-                                              ("device_id", (number, device), devices)):
+            for name, number_given, taken in (
+                ("rank_id", rank, ranks),
+                ("device_id", (number, device), devices),
+            ):
                 if number_given in taken:
                     raise document.error(place + (name,), "given twice")
                 taken.add(number_given)
     if sorted(ranks) != list(range(size)):
-        raise document.error(("server_list",), "must hold the ranks 0 to {} (RANK_SIZE={}), holds "
-                             "{}".format(size - 1, size, sorted(ranks)))
+        raise document.error(
+            ("server_list",),
+            f"must hold the ranks 0 to {size - 1} (RANK_SIZE={size}), holds {sorted(ranks)}",
+        )
 
 
 def _check_device(document, path):
@@ -106,7 +110,7 @@ def _check_device(document, path):
 
 def _equal(document, name, expected):
     if _member(document, (), name, str) != expected:
-        raise document.error((name,), "must be \"{}\"".format(expected))
+        raise document.error((name,), f'must be "{expected}"')
 
 
 def _member(document, path, name, kind):
@@ -117,8 +121,9 @@ def _member(document, path, name, kind):
     if not isinstance(value, dict):
         raise document.error(path, "must be an object")
     if name not in value:
-        raise document.error(path, "{} is missing".format(name))
+        raise document.error(path, f"{name} is missing")
     if not isinstance(value[name], kind):
-        raise document.error(path + (name,), "must be {}".format(
-            {str: "text in quotes", list: "a list"}[kind]))
+        raise document.error(
+            path + (name,), "must be {}".format({str: "text in quotes", list: "a list"}[kind])
+        )
     return value[name]

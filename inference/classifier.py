@@ -15,14 +15,18 @@ import tensorflow.compat.v1 as tf
 import utils
 from datasets import mnist
 
-RECIPE = 1                  # raise it whenever other weights would come out
+RECIPE = 1  # raise it whenever other weights would come out
 EPOCHS = 3
 BATCH = 100
 LEARNING_RATE = 1e-3
 FEATURES = 128
-SHAPES = (("conv1", (5, 5, 1, 32)), ("conv2", (5, 5, 32, 64)), ("hidden", (7 * 7 * 64, FEATURES)),
-          ("output", (FEATURES, mnist.NUM_CLASSES)))
-CHUNK = 500                 # pictures in one session run
+SHAPES = (
+    ("conv1", (5, 5, 1, 32)),
+    ("conv2", (5, 5, 32, 64)),
+    ("hidden", (7 * 7 * 64, FEATURES)),
+    ("output", (FEATURES, mnist.NUM_CLASSES)),
+)
+CHUNK = 500  # pictures in one session run
 
 
 class Classifier(NamedTuple):
@@ -33,6 +37,7 @@ class Classifier(NamedTuple):
         digest: hexadecimal SHA-256 of the weights; figures of different ones cannot be compared.
         test_error: on the set's 10,000 test pictures, in percent.
     """
+
     weights: dict
     digest: str
     test_error: float
@@ -53,7 +58,7 @@ def open_classifier(name, *, train, test, session_config, progress):
         try:
             _write(path, weights)
         except OSError as error:
-            utils.warn("classifier not kept, to be trained again next time: {}".format(error))
+            utils.warn(f"classifier not kept, to be trained again next time: {error}")
     predicted, _ = classify(weights, test[0], session_config=session_config)
     return Classifier(weights, _digest(weights), 100.0 * float((predicted != test[1]).mean()))
 
@@ -62,20 +67,25 @@ def classify(weights, images, *, session_config):
     """(classes int64 [N], features float32 [N, FEATURES]) of uint8 pictures [N, 28, 28, 1]."""
     with tf.Graph().as_default(), tf.Session(config=session_config) as session:
         pixels = tf.placeholder(tf.uint8, [None, mnist.SIDE, mnist.SIDE, 1])
-        logits, features = _network(pixels, {name: tf.constant(value)
-                                             for name, value in weights.items()})
+        logits, features = _network(
+            pixels, {name: tf.constant(value) for name, value in weights.items()}
+        )
         fetches = tf.argmax(logits, 1), features
-        parts = [session.run(fetches, {pixels: images[start:start + CHUNK]})
-                 for start in range(0, len(images), CHUNK)]
+        parts = [
+            session.run(fetches, {pixels: images[start : start + CHUNK]})
+            for start in range(0, len(images), CHUNK)
+        ]
     return tuple(np.concatenate(arrays) for arrays in zip(*parts))
 
 
 def _network(pixels, weights):
     """(logits [N, 10], features [N, FEATURES]): two strided convolutions and two layers."""
     h = tf.cast(pixels, tf.float32) / 255.0
-    for name in ("conv1", "conv2"):                         # [N, 14, 14, 32], [N, 7, 7, 64]
-        h = tf.nn.relu(tf.nn.conv2d(h, weights[name], strides=[1, 2, 2, 1], padding="SAME")
-                       + weights[name + "_bias"])
+    for name in ("conv1", "conv2"):  # [N, 14, 14, 32], [N, 7, 7, 64]
+        h = tf.nn.relu(
+            tf.nn.conv2d(h, weights[name], strides=[1, 2, 2, 1], padding="SAME")
+            + weights[name + "_bias"]
+        )
     h = tf.reshape(h, [-1, SHAPES[2][1][0]])
     features = tf.nn.relu(tf.matmul(h, weights["hidden"]) + weights["hidden_bias"])
     return tf.matmul(features, weights["output"]) + weights["output_bias"], features
@@ -85,8 +95,10 @@ def _train(images, labels, *, session_config, progress):
     """The weights after EPOCHS epochs of Adam."""
     random = np.random.RandomState(RECIPE)
     with tf.Graph().as_default(), tf.Session(config=session_config) as session:
-        variables = {name: tf.Variable(value, use_resource=True)
-                     for name, value in _first_weights(random).items()}
+        variables = {
+            name: tf.Variable(value, use_resource=True)
+            for name, value in _first_weights(random).items()
+        }
         pixels = tf.placeholder(tf.uint8, [None, mnist.SIDE, mnist.SIDE, 1])
         classes = tf.placeholder(tf.int64, [None])
         logits, _ = _network(pixels, variables)
@@ -94,10 +106,11 @@ def _train(images, labels, *, session_config, progress):
         update = tf.train.AdamOptimizer(LEARNING_RATE).minimize(loss)
         session.run(tf.global_variables_initializer())
         steps = len(images) // BATCH
-        with utils.progress_bar(progress, total=EPOCHS * steps, unit="step",
-                                desc="training the classifier") as bar:
+        with utils.progress_bar(
+            progress, total=EPOCHS * steps, unit="step", desc="training the classifier"
+        ) as bar:
             for _ in range(EPOCHS):
-                order = random.permutation(len(images))[:steps * BATCH]
+                order = random.permutation(len(images))[: steps * BATCH]
                 for chosen in order.reshape(steps, BATCH):
                     session.run(update, {pixels: images[chosen], classes: labels[chosen]})
                     bar.update(1)
@@ -118,7 +131,7 @@ def _path(name, images, labels):
     """Where the classifier that these pictures make is kept."""
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     learnt = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()[:16]
-    return os.path.join(root, "dcgan", "classifier-{}-{}-{}.npz".format(name, RECIPE, learnt))
+    return os.path.join(root, "dcgan", f"classifier-{name}-{RECIPE}-{learnt}.npz")
 
 
 def _digest(weights):
@@ -129,9 +142,8 @@ def _digest(weights):
 
 
 def _write(path, weights):
-    with utils.atomic_path(path) as partial:
-        with open(partial, "wb") as file:
-            np.savez(file, digest=np.array(_digest(weights)), **weights)
+    with utils.atomic_path(path) as partial, open(partial, "wb") as file:
+        np.savez(file, digest=np.array(_digest(weights)), **weights)
 
 
 def _read(path):

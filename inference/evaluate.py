@@ -14,15 +14,18 @@ from config import UserError
 from datasets import mnist
 from datasets.registry import open_dataset
 from inference import classifier, features, metrics, sample
-from inference.run import find_run, opened_generator
+from inference.trained_run import find_run, opened_generator
 
 CURVE_FILE = "metrics.png"
 FOLDER = "evaluation"
-LABEL_SEED = 0      # of the samples' labels; their latents are those of the seeds 0, 1, 2, ...
+LABEL_SEED = 0  # of the samples' labels; their latents are those of the seeds 0, 1, 2, ...
 # What the curve shows: the name in metrics.json, that in the legend, and what is drawn of a figure.
-CURVES = (("one_nn_error", "1-NN error (%)", float), ("frechet", "Frechet distance", float),
-          ("kid", "KID", float),
-          ("label_agreement", "wrong labels (%)", lambda figure: 100 - figure))
+CURVES = (
+    ("one_nn_error", "1-NN error (%)", float),
+    ("frechet", "Frechet distance", float),
+    ("kid", "KID", float),
+    ("label_agreement", "wrong labels (%)", lambda figure: 100 - figure),
+)
 
 
 def evaluate(config):
@@ -46,7 +49,7 @@ def evaluate(config):
     try:
         return _file(options.run_dir(run.config), found)
     except OSError as error:
-        raise UserError("--out_dir: {}".format(error))
+        raise UserError(f"--out_dir: {error}")
 
 
 def _checkpoints(run, which):
@@ -59,15 +62,18 @@ def _checkpoints(run, which):
             checkpoint.verify(kept)
             found.insert(0, kept)
         except checkpoint.Damaged as damage:
-            utils.warn("{}: passed over".format(damage))
+            utils.warn(f"{damage}: passed over")
     return found or [run.checkpoint]
 
 
 def _labelled(run):
     """((images, labels) for training, (images, labels) for testing) of MNIST or a set in its format."""
     if run.config.dataset not in mnist.CLASS_NAMES:
-        raise UserError("--evaluate: features needs {}, not {}".format(
-            " or ".join(mnist.CLASS_NAMES), run.config.dataset))
+        raise UserError(
+            "--evaluate: features needs {}, not {}".format(
+                " or ".join(mnist.CLASS_NAMES), run.config.dataset
+            )
+        )
     return _split(run, "train"), _split(run, "test")
 
 
@@ -81,23 +87,31 @@ def _measure_mnist(run, checkpoints):
     """What metrics.json holds of a run on MNIST or a set in its format."""
     progress = run.config.progress
     train, test = _labelled(run)
-    judge = classifier.open_classifier(run.config.dataset, train=train, test=test,
-                                       session_config=run.device.session_config, progress=progress)
-    notes = ["classifier {}: {:.2f} % wrong on the test pictures; what is measured with it compares "
-             "runs measured with the same one".format(judge.digest[:12], judge.test_error)]
+    judge = classifier.open_classifier(
+        run.config.dataset,
+        train=train,
+        test=test,
+        session_config=run.device.session_config,
+        progress=progress,
+    )
+    notes = [
+        f"classifier {judge.digest[:12]}: {judge.test_error:.2f} % wrong on the test pictures; what is measured with it compares "
+        "runs measured with the same one"
+    ]
     notes += _note_of_split(run, "the 1-NN error")
     for note in notes:
         print(note)
     count = run.config.eval_samples
     measure = _Measure(test, judge, run.device.session_config, progress)
     real = measure(train[0][:count], train[1][:count], labelled=True)
-    _say("the first {} real pictures for training".format(min(count, len(train[0]))), real)
+    _say(f"the first {min(count, len(train[0]))} real pictures for training", real)
     entries = []
     for each in checkpoints:
         images, labels = _samples(run._replace(checkpoint=each))
-        entries.append(dict(measure(images, labels, labelled=run.config.num_classes > 0),
-                            step=each.step))
-        _say("step {}, {} samples".format(each.step, count), entries[-1])
+        entries.append(
+            dict(measure(images, labels, labelled=run.config.num_classes > 0), step=each.step)
+        )
+        _say(f"step {each.step}, {count} samples", entries[-1])
     return {"samples": count, "real": real, "checkpoints": entries, "notes": notes}
 
 
@@ -105,8 +119,10 @@ def _note_of_split(run, figure):
     """What is to be said of a figure taken on the test pictures: [] or [a line]."""
     if run.config.mnist_split == "train":
         return []
-    return ["the run was trained on the test pictures too (--mnist_split={}); {} is not that of unseen "
-            "pictures".format(run.config.mnist_split, figure)]
+    return [
+        f"the run was trained on the test pictures too (--mnist_split={run.config.mnist_split}); {figure} is not that of unseen "
+        "pictures"
+    ]
 
 
 class _Measure:
@@ -122,11 +138,14 @@ class _Measure:
     def __call__(self, images, labels, *, labelled):
         """name -> figure for uint8 images [N, 28, 28, 1]; labels [N] count if they are `labelled`."""
         classes, found = self._classify(images)
-        figures = {"frechet": metrics.frechet_distance(found, self._features),
-                   "kid": metrics.kernel_distance(found, self._features)}
+        figures = {
+            "frechet": metrics.frechet_distance(found, self._features),
+            "kid": metrics.kernel_distance(found, self._features),
+        }
         if labelled:
             figures["one_nn_error"] = metrics.nearest_neighbour_error(
-                images, labels, *self._test, progress=self._progress)
+                images, labels, *self._test, progress=self._progress
+            )
             figures["label_agreement"] = 100.0 * float((classes == labels).mean())
         return figures
 
@@ -135,8 +154,15 @@ class _Measure:
 
 
 def _say(what, figures):
-    print("{}: {}".format(what, ", ".join("{} {:.4g}".format(name, value) for name, value in
-                                          sorted(figures.items()) if name != "step")), flush=True)
+    print(
+        "{}: {}".format(
+            what,
+            ", ".join(
+                f"{name} {value:.4g}" for name, value in sorted(figures.items()) if name != "step"
+            ),
+        ),
+        flush=True,
+    )
 
 
 def _samples(run):
@@ -144,8 +170,14 @@ def _samples(run):
     count = run.config.eval_samples
     labels = np.random.RandomState(LABEL_SEED).randint(0, max(run.config.num_classes, 1), count)
     with opened_generator(run) as (make, networks):
-        blocks = sample.pixel_blocks(make, networks, run.config, range(count), labels,
-                                     what="samples of step {}".format(run.checkpoint.step))
+        blocks = sample.pixel_blocks(
+            make,
+            networks,
+            run.config,
+            range(count),
+            labels,
+            what=f"samples of step {run.checkpoint.step}",
+        )
         return np.concatenate(list(blocks)), labels
 
 
@@ -155,16 +187,22 @@ def _compare_folders(run, checkpoints):
     count = min(run.config.eval_samples, dataset.num_examples)
     folder = os.path.join(options.run_dir(run.config), FOLDER)
     real = os.path.join(folder, "real")
-    _write_pictures(real, (dataset.read(np.arange(start, min(start + 64, count)))[0]
-                           for start in range(0, count, 64)))
+    _write_pictures(
+        real,
+        (
+            dataset.read(np.arange(start, min(start + 64, count)))[0]
+            for start in range(0, count, 64)
+        ),
+    )
     entries, notes = [], []
     for each in checkpoints:
-        generated = os.path.join(folder, "generated_{:08d}".format(each.step))
+        generated = os.path.join(folder, f"generated_{each.step:08d}")
         with opened_generator(run._replace(checkpoint=each)) as (make, networks):
             classes = np.arange(count) % max(run.config.num_classes, 1)
-            _write_pictures(generated, sample.pixel_blocks(make, networks, run.config, range(count),
-                                                           classes))
-        print("pictures: {} of {} and of {}".format(count, real, generated))
+            _write_pictures(
+                generated, sample.pixel_blocks(make, networks, run.config, range(count), classes)
+            )
+        print(f"pictures: {count} of {real} and of {generated}")
         figures, note = _fidelity(generated, real)
         entries.append(dict(figures, step=each.step))
         if note not in notes:
@@ -180,23 +218,27 @@ def _write_pictures(folder, blocks):
         for path in glob.glob(os.path.join(glob.escape(folder), "[0-9]" * 8 + ".png")):
             os.remove(path)
         for number, image in enumerate(image for block in blocks for image in block):
-            utils.picture(image).save(os.path.join(folder, "{:08d}.png".format(number)))
+            utils.picture(image).save(os.path.join(folder, f"{number:08d}.png"))
     except OSError as error:
-        raise UserError("--out_dir: {}".format(error))
+        raise UserError(f"--out_dir: {error}")
 
 
 def _fidelity(generated, real):
     """(figures, a line on them) of torch-fidelity, if it and its weights are there."""
     try:
         tool = importlib.import_module("torch_fidelity")
-        found = tool.calculate_metrics(input1=generated, input2=real, fid=True, kid=True, isc=True,
-                                       cuda=False, verbose=False)
+        found = tool.calculate_metrics(
+            input1=generated, input2=real, fid=True, kid=True, isc=True, cuda=False, verbose=False
+        )
     except (ImportError, OSError, RuntimeError) as error:
-        return {}, ("FID, KID and IS not measured ({}); with a network: pip install torch-fidelity; "
-                    "fidelity --fid --kid --isc --input1 {} --input2 {}".format(
-                        str(error).splitlines()[0], generated, real))
-    return ({name: float(value) for name, value in found.items()},
-            "FID, KID and IS by torch-fidelity {}".format(getattr(tool, "__version__", "")))
+        return {}, (
+            f"FID, KID and IS not measured ({str(error).splitlines()[0]}); with a network: pip install torch-fidelity; "
+            f"fidelity --fid --kid --isc --input1 {generated} --input2 {real}"
+        )
+    return (
+        {name: float(value) for name, value in found.items()},
+        "FID, KID and IS by torch-fidelity {}".format(getattr(tool, "__version__", "")),
+    )
 
 
 def _file(folder, found):
@@ -204,13 +246,21 @@ def _file(folder, found):
     path = os.path.join(folder, options.RESULTS_FILE)
     found = dict(_read_results(path), **found)
     utils.write_text(path, json.dumps(found, indent=1, sort_keys=True) + "\n")
-    print("metrics: {}".format(path))
+    print(f"metrics: {path}")
     entries = found.get("checkpoints", [])
-    curves = {label: zip(*[(entry["step"], drawn(entry[name])) for entry in entries])
-              for name, label, drawn in CURVES if entries and all(name in entry for entry in entries)}
+    curves = {
+        label: zip(*[(entry["step"], drawn(entry[name])) for entry in entries])
+        for name, label, drawn in CURVES
+        if entries and all(name in entry for entry in entries)
+    }
     if curves:
-        utils.plot_curves(os.path.join(folder, CURVE_FILE), curves, xlabel="step",
-                          ylabel="smaller is better", title=os.path.basename(folder))
+        utils.plot_curves(
+            os.path.join(folder, CURVE_FILE),
+            curves,
+            xlabel="step",
+            ylabel="smaller is better",
+            title=os.path.basename(folder),
+        )
     return path
 
 
@@ -222,5 +272,5 @@ def _read_results(path):
         with open(path, encoding="utf-8") as file:
             return dict(json.load(file))
     except (ValueError, TypeError, RecursionError) as error:
-        utils.warn("{}: cannot be read, written anew: {}".format(path, error))
+        utils.warn(f"{path}: cannot be read, written anew: {error}")
         return {}

@@ -20,12 +20,12 @@ import config as options
 import model
 import utils
 from config import UserError
-from inference.run import find_run, restored_session
+from inference.trained_run import find_run, restored_session
 
 FOLDER = "export"
 SIGNATURE = "serving_default"
 ONNX_OPSET = 13
-ONNX_TOLERANCE = 1e-4       # of a pixel value; a mistake would show as 1e-1
+ONNX_TOLERANCE = 1e-4  # of a pixel value; a mistake would show as 1e-1
 CHECKED_PICTURES = 3
 
 
@@ -36,6 +36,7 @@ class Exported(NamedTuple):
         inputs: name -> placeholder, in the order of the network's arguments.
         outputs: name -> tensor.
     """
+
     inputs: dict
     outputs: dict
 
@@ -50,20 +51,29 @@ def export(config):
         UserError: there is no such run, a library is missing, nothing can be written.
     """
     run = find_run(config)
-    formats = (["checkpoint", "saved_model", "onnx"] if config.export_format == "all"
-               else [config.export_format])
+    formats = (
+        ["checkpoint", "saved_model", "onnx"]
+        if config.export_format == "all"
+        else [config.export_format]
+    )
     if config.export_format == "all" and not _has_onnx():
         utils.warn("ONNX left out: it needs pip install -r requirements-onnx.txt")
         formats.remove("onnx")
-    write = {"checkpoint": _write_checkpoint, "saved_model": _write_saved_model, "onnx": _write_onnx}
+    write = {
+        "checkpoint": _write_checkpoint,
+        "saved_model": _write_saved_model,
+        "onnx": _write_onnx,
+    }
     return [_written(run, name, write[name]) for name in formats]
 
 
 def freeze(config):
     """Freezes the generator, the discriminator or both into GraphDefs; returns the paths written."""
     run = find_run(config)
-    networks = [("generator", config.freeze, _freeze_generator),
-                ("discriminator", config.freeze_discriminator, _freeze_discriminator)]
+    networks = [
+        ("generator", config.freeze, _freeze_generator),
+        ("discriminator", config.freeze_discriminator, _freeze_discriminator),
+    ]
     return [_written(run, name, write) for name, asked, write in networks if asked]
 
 
@@ -74,8 +84,8 @@ def _written(run, what, write):
         with tf.Graph().as_default():
             path = write(run, folder)
     except (OSError, tf.errors.OpError) as error:
-        raise UserError("--out_dir: {} not exported: {}".format(what, str(error).splitlines()[0]))
-    print("{} of step {}: {}".format(what, run.checkpoint.step, path))
+        raise UserError(f"--out_dir: {what} not exported: {str(error).splitlines()[0]}")
+    print(f"{what} of step {run.checkpoint.step}: {path}")
     return path
 
 
@@ -111,7 +121,7 @@ def _write_checkpoint(run, folder):
     """A checkpoint and a meta graph of the sampler for one batch size, as the reference exports it."""
     batch_size = run.config.export_batch_size or run.config.batch_size
     _build_generator(run, batch_size)
-    prefix = os.path.join(folder, "sampler-b{}".format(batch_size))
+    prefix = os.path.join(folder, f"sampler-b{batch_size}")
     with restored_session(run) as session:
         saver = tf.train.Saver(tf.global_variables())
         saver.save(session, prefix, write_state=False, write_meta_graph=False)
@@ -134,8 +144,11 @@ def _write_saved_model(run, folder):
         with tf.Graph().as_default(), tf.Session(config=run.device.session_config) as session:
             tf.import_graph_def(frozen, name="")
             builder.add_meta_graph_and_variables(
-                session, [tf.saved_model.tag_constants.SERVING], {SIGNATURE: signature},
-                strip_default_attrs=True)
+                session,
+                [tf.saved_model.tag_constants.SERVING],
+                {SIGNATURE: signature},
+                strip_default_attrs=True,
+            )
             builder.save()
         shutil.rmtree(path, ignore_errors=True)
         os.replace(made, path)
@@ -157,10 +170,15 @@ def _write_frozen(run, folder, name, network):
     path = os.path.join(folder, name + ".pb")
     with utils.atomic_path(path) as partial:
         _write_message(partial, _frozen(run, network))
-    lowest, highest = model.build_networks(run.config.architecture,
-                                           model.sizes_of(run.config)).value_range
-    described = {"step": run.checkpoint.step, "value_range": [lowest, highest],
-                 "inputs": _shapes(network.inputs), "outputs": _shapes(network.outputs)}
+    lowest, highest = model.build_networks(
+        run.config.architecture, model.sizes_of(run.config)
+    ).value_range
+    described = {
+        "step": run.checkpoint.step,
+        "value_range": [lowest, highest],
+        "inputs": _shapes(network.inputs),
+        "outputs": _shapes(network.outputs),
+    }
     utils.write_text(os.path.join(folder, name + ".json"), json.dumps(described, indent=1) + "\n")
     return path
 
@@ -175,7 +193,8 @@ def _frozen(run, network):
     names = [tensor.op.name for tensor in network.outputs.values()]
     with restored_session(run) as session:
         frozen = tf.graph_util.convert_variables_to_constants(
-            session, session.graph.as_graph_def(), names)
+            session, session.graph.as_graph_def(), names
+        )
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(frozen, name="")
         return _stripped(graph).graph_def
@@ -204,13 +223,18 @@ def _write_onnx(run, folder):
         converter = importlib.import_module("tf2onnx")
         runtime = importlib.import_module("onnxruntime")
     except ImportError as error:
-        raise UserError("--export_format: onnx: {}: pip install -r requirements-onnx.txt".format(error))
+        raise UserError(f"--export_format: onnx: {error}: pip install -r requirements-onnx.txt")
     network = _build_generator(run)
     frozen = _frozen(run, network)
     made, _ = converter.convert.from_graph_def(
-        frozen, input_names=[name + ":0" for name in network.inputs],
-        output_names=[name + ":0" for name in network.outputs], opset=ONNX_OPSET)
-    _rename(made.graph, {name + ":0": name for name in list(network.inputs) + list(network.outputs)})
+        frozen,
+        input_names=[name + ":0" for name in network.inputs],
+        output_names=[name + ":0" for name in network.outputs],
+        opset=ONNX_OPSET,
+    )
+    _rename(
+        made.graph, {name + ":0": name for name in list(network.inputs) + list(network.outputs)}
+    )
     path = os.path.join(folder, "generator.onnx")
     with utils.atomic_path(path) as partial:
         _write_message(partial, made)
@@ -231,12 +255,18 @@ def _rename(graph, names):
 def _compare(run, network, runtime_session):
     """Raises `UserError` if onnxruntime's pictures are not the generator's."""
     random = np.random.RandomState(0)
-    values = {name: random.uniform(0, 1, [CHECKED_PICTURES] + tensor.shape.as_list()[1:]).astype(
-        np.float32) for name, tensor in network.inputs.items()}
-    found, = runtime_session.run(["images"], values)
+    values = {
+        name: random.uniform(0, 1, [CHECKED_PICTURES] + tensor.shape.as_list()[1:]).astype(
+            np.float32
+        )
+        for name, tensor in network.inputs.items()
+    }
+    (found,) = runtime_session.run(["images"], values)
     with restored_session(run) as session:
-        expected = session.run(network.outputs["images"],
-                               {network.inputs[name]: value for name, value in values.items()})
+        expected = session.run(
+            network.outputs["images"],
+            {network.inputs[name]: value for name, value in values.items()},
+        )
     difference = float(np.abs(found - expected).max())
     if not difference <= ONNX_TOLERANCE:
-        raise UserError("--export_format: onnx: the converted model is {:.2g} off".format(difference))
+        raise UserError(f"--export_format: onnx: the converted model is {difference:.2g} off")

@@ -6,34 +6,36 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import model
-from inference.run import in_chunks, restored_session
+from inference.trained_run import in_chunks, restored_session
 
-POOLED = 4          # places on a side
-PENALTY = 1e-3      # the support vector machine's C
+POOLED = 4  # places on a side
+PENALTY = 1e-3  # the support vector machine's C
 
 
 def measure(run, train, test):
     """Classifies MNIST by a linear support vector machine on the discriminator's features.
 
     Args:
-        run: `inference.run.TrainedRun`.
+        run: `inference.trained_run.TrainedRun`.
         train, test: (images uint8 [N, 28, 28, 1], labels [N]) of each.
 
     Returns:
         {"accuracy": in percent on the test pictures, "dimensions": of the features, "step": of the
         checkpoint}.
     """
-    from sklearn.preprocessing import StandardScaler           # takes a second
+    from sklearn.preprocessing import StandardScaler  # takes a second
     from sklearn.svm import LinearSVC
+
     started = time.time()
     known, unknown = [extract(run, images) for images, _ in (train, test)]
     scaler = StandardScaler(copy=False).fit(known)
     machine = LinearSVC(C=PENALTY, dual=False, random_state=0)
     machine.fit(scaler.transform(known), train[1])
     accuracy = 100.0 * machine.score(scaler.transform(unknown), test[1])
-    print("step {}: a linear SVM on {} features of the discriminator is right on {:.2f} % of the {} "
-          "test pictures ({:.0f} s)".format(run.checkpoint.step, known.shape[1], accuracy,
-                                            len(test[0]), time.time() - started))
+    print(
+        f"step {run.checkpoint.step}: a linear SVM on {known.shape[1]} features of the discriminator is right on {accuracy:.2f} % of the {len(test[0])} "
+        f"test pictures ({time.time() - started:.0f} s)"
+    )
     return {"accuracy": accuracy, "dimensions": known.shape[1], "step": run.checkpoint.step}
 
 
@@ -50,8 +52,11 @@ def extract(run, images):
         pixels = tf.placeholder(tf.uint8, [None] + list(images.shape[1:]))
         x = tf.cast(pixels, tf.float32) * ((highest - lowest) / 255.0) + lowest
         networks.discriminator(x, tf.zeros([tf.shape(x)[0], sizes.num_classes]), training=False)
-        maps = [operation.outputs[0] for operation in graph.get_operations()
-                if operation.type == "LeakyRelu" and operation.outputs[0].shape.ndims == 4]
+        maps = [
+            operation.outputs[0]
+            for operation in graph.get_operations()
+            if operation.type == "LeakyRelu" and operation.outputs[0].shape.ndims == 4
+        ]
         features = tf.concat([_pooled(each) for each in maps], 1)
         with restored_session(run) as session:
             return in_chunks(lambda chunk: session.run(features, {pixels: chunk}), images)

@@ -4,8 +4,8 @@ import numpy as np
 
 import utils
 
-NEIGHBOUR_BLOCK = 500       # queries compared at once: with 50,000 others 100 MB of distances
-EXACT_PIXELS = 1 << 10      # times 128 * 128: the largest integer up to which float32 holds all
+NEIGHBOUR_BLOCK = 500  # queries compared at once: with 50,000 others 100 MB of distances
+EXACT_PIXELS = 1 << 10  # times 128 * 128: the largest integer up to which float32 holds all
 KID_SUBSETS = 20
 KID_SUBSET_SIZE = 1000
 
@@ -22,8 +22,9 @@ def nearest_neighbour_error(images, labels, test_images, test_labels, *, progres
         test_images, test_labels: what is classified: uint8 [M, ...] and integers [M].
         progress: "on", "off" or "auto", for the progress bar.
     """
-    points, queries = [array.reshape(len(array), -1).astype(np.float32) - 128
-                       for array in (images, test_images)]
+    points, queries = [
+        array.reshape(len(array), -1).astype(np.float32) - 128 for array in (images, test_images)
+    ]
     assert points.shape[1] <= EXACT_PIXELS, points.shape
     lengths = np.einsum("ij,ij->i", points, points).astype(np.int32)
     wrong = 0
@@ -31,7 +32,7 @@ def nearest_neighbour_error(images, labels, test_images, test_labels, *, progres
         for start in range(0, len(queries), NEIGHBOUR_BLOCK):
             block = slice(start, start + NEIGHBOUR_BLOCK)
             nearness = queries[block].dot(points.T).astype(np.int32)
-            nearness *= 2                       # |q - p|^2 = |q|^2 - (2 q p - |p|^2)
+            nearness *= 2  # |q - p|^2 = |q|^2 - (2 q p - |p|^2)
             nearness -= lengths
             nearest = nearness.argmax(1)
             wrong += int((labels[nearest] != test_labels[block]).sum())
@@ -50,14 +51,19 @@ def frechet_distance(features, other):
     Returns:
         At least 0, in squared units of the features.
     """
-    import scipy.linalg                                         # takes a second
+    import scipy.linalg  # takes a second
+
     means = [array.mean(0, dtype=np.float64) for array in (features, other)]
     covariances = [np.atleast_2d(np.cov(array, rowvar=False)) for array in (features, other)]
     # The product has the eigenvalues of S1^(1/2) S2 S1^(1/2), which are real and not negative.
     eigenvalues = scipy.linalg.eigvals(covariances[0].dot(covariances[1])).real
     root_trace = np.sqrt(np.maximum(eigenvalues, 0)).sum()
-    distance = (np.square(means[0] - means[1]).sum()
-                + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * root_trace)
+    distance = (
+        np.square(means[0] - means[1]).sum()
+        + np.trace(covariances[0])
+        + np.trace(covariances[1])
+        - 2 * root_trace
+    )
     return max(float(distance), 0.0)
 
 
@@ -72,9 +78,19 @@ def kernel_distance(features, other):
     """
     random = np.random.RandomState(0)
     size = min(KID_SUBSET_SIZE, len(features), len(other))
-    return float(np.mean([
-        _discrepancy(*[array[random.permutation(len(array))[:size]].astype(np.float64)
-                       for array in (features, other)]) for _ in range(KID_SUBSETS)]))
+    return float(
+        np.mean(
+            [
+                _discrepancy(
+                    *[
+                        array[random.permutation(len(array))[:size]].astype(np.float64)
+                        for array in (features, other)
+                    ]
+                )
+                for _ in range(KID_SUBSETS)
+            ]
+        )
+    )
 
 
 def _discrepancy(x, y):

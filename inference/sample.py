@@ -9,12 +9,12 @@ import config as options
 import utils
 from config import UserError
 from datasets import pipeline
-from inference import choices
-from inference.run import CHUNK, find_run, opened_generator
+from inference.seeds import class_of, labels_of, latents_of, parse_classes, parse_seeds
+from inference.trained_run import CHUNK, find_run, opened_generator
 
 # What `--class` alone draws: these seeds in each of the classes.
 FEW_SEEDS = range(8)
-LARGEST_GRID = 1 << 26      # pixels
+LARGEST_GRID = 1 << 26  # pixels
 
 
 def draw(config):
@@ -29,14 +29,13 @@ def draw_grid(config):
         The path of the PNG.
     """
     run = find_run(config)
-    print("checkpoint: {}".format(run.checkpoint.prefix))
+    print(f"checkpoint: {run.checkpoint.prefix}")
     with opened_generator(run) as (make, networks):
         count = config.sample_num
         z = pipeline.latents(run.config.z_dist, (count, run.config.z_dim), (run.config.seed,))
         labels = pipeline.class_labels(count, run.config.num_classes)
         pixels = utils.to_pixels(make(z, labels), networks.value_range)
-    path = os.path.join(options.sample_dir(run.config),
-                        "test_{:08d}.png".format(run.checkpoint.step))
+    path = os.path.join(options.sample_dir(run.config), f"test_{run.checkpoint.step:08d}.png")
     return written(utils.write_png, path, utils.grid(pixels))
 
 
@@ -50,9 +49,8 @@ def generate(config):
     """
     run = find_run(config)
     seeds, classes = _chosen(run.config)
-    print("checkpoint: {}".format(run.checkpoint.prefix))
-    path = os.path.join(options.sample_dir(run.config),
-                        "generated_{:08d}".format(run.checkpoint.step))
+    print(f"checkpoint: {run.checkpoint.prefix}")
+    path = os.path.join(options.sample_dir(run.config), f"generated_{run.checkpoint.step:08d}")
     write = {"png": _write_pngs, "npz": _write_npz, "grid": _write_grid}[config.generate_format]
     with opened_generator(run) as (make, networks):
         shape = (len(seeds), run.config.output_height, run.config.output_width, run.config.channels)
@@ -70,8 +68,8 @@ def pixel_blocks(make, networks, config, seeds, classes, *, what="pictures"):
     """
     with utils.progress_bar(config.progress, total=len(seeds), unit="picture", desc=what) as bar:
         for start in range(0, len(seeds), CHUNK):
-            z = choices.latents_of(config, seeds[start:start + CHUNK])
-            labels = choices.labels_of(config, classes[start:start + CHUNK])
+            z = latents_of(config, seeds[start : start + CHUNK])
+            labels = labels_of(config, classes[start : start + CHUNK])
             yield utils.to_pixels(make(z, labels), networks.value_range)
             bar.update(len(z))
 
@@ -88,21 +86,20 @@ def written(write, path, *arguments):
     try:
         path = write(path, *arguments) or path
     except OSError as error:
-        raise UserError("--sample_dir: {}".format(error))
-    print("pictures: {}".format(path))
+        raise UserError(f"--sample_dir: {error}")
+    print(f"pictures: {path}")
     return path
 
 
 def _chosen(config):
     """(seeds, classes), one of each for every picture."""
-    classes = choices.parse_classes(config)
+    classes = parse_classes(config)
     if config.generate:
         seeds = range(config.generate)
-        return seeds, [classes[i % len(classes)] if classes else choices.class_of(config, i)
-                       for i in seeds]
-    seeds = FEW_SEEDS if config.seeds is None else choices.parse_seeds(config.seeds)
+        return seeds, [classes[i % len(classes)] if classes else class_of(config, i) for i in seeds]
+    seeds = FEW_SEEDS if config.seeds is None else parse_seeds(config.seeds)
     if not classes:
-        return seeds, [choices.class_of(config, seed) for seed in seeds]
+        return seeds, [class_of(config, seed) for seed in seeds]
     return ([seed for seed in seeds for _ in classes], classes * len(seeds))
 
 
@@ -127,8 +124,11 @@ def _write_npz(path, config, shape, seeds, classes, blocks):
 
 
 def _add_array(archive, name, dtype, shape, blocks):
-    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False,
-              "shape": shape}
+    header = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+        "fortran_order": False,
+        "shape": shape,
+    }
     with archive.open(name + ".npy", "w", force_zip64=True) as file:
         np.lib.format.write_array_header_1_0(file, header)
         for block in blocks:
@@ -138,8 +138,10 @@ def _add_array(archive, name, dtype, shape, blocks):
 def _write_grid(path, config, shape, seeds, classes, blocks):
     del seeds, classes
     if np.prod(shape[:3], dtype=np.int64) > LARGEST_GRID:
-        raise UserError("--generate_format: a grid of {} pictures would be too large to look at; "
-                        "take png or npz".format(shape[0]))
-    columns = len(choices.parse_classes(config)) or None
+        raise UserError(
+            f"--generate_format: a grid of {shape[0]} pictures would be too large to look at; "
+            "take png or npz"
+        )
+    columns = len(parse_classes(config)) or None
     utils.write_png(path + ".png", utils.grid(np.concatenate(list(blocks)), columns))
     return path + ".png"

@@ -13,14 +13,14 @@ import config as options
 import utils
 from config import UserError
 from datasets import pipeline
-from inference import choices
-from inference.run import find_run, opened_generator
 from inference.sample import draw_grid, written
+from inference.seeds import LARGEST_SEED, class_of, labels_of, latents_of, parse_classes
+from inference.trained_run import find_run, opened_generator
 
-STEPS = 64                          # of a sweep through one dimension
+STEPS = 64  # of a sweep through one dimension
 MOST_STEPS = 10000
 SECONDS_A_FRAME = 0.05
-NEIGHBOURS_WITHIN = 0.25            # the paper's noise around the result of an arithmetic
+NEIGHBOURS_WITHIN = 0.25  # the paper's noise around the result of an arithmetic
 # Where a sweep starts and ends: the bounds of the uniform distributions, and two standard deviations.
 SPAN = {"uniform_signed": (-1, 1), "uniform_unsigned": (0, 1), "normal01": (-2, 2)}
 
@@ -30,12 +30,12 @@ def visualize(config):
     if config.option == 0:
         return draw_grid(config)
     run = find_run(config)
-    print("checkpoint: {}".format(run.checkpoint.prefix))
+    print(f"checkpoint: {run.checkpoint.prefix}")
     write = {1: _write_sweeps, 2: _write_gifs, 3: _write_gifs, 4: _write_merged}[config.option]
     base = np.zeros(run.config.z_dim, np.float32)
     if config.option < 3:
         base = pipeline.latents(run.config.z_dist, base.shape, (run.config.seed,))
-    path = os.path.join(options.sample_dir(run.config), "option{}".format(config.option))
+    path = os.path.join(options.sample_dir(run.config), f"option{config.option}")
     with opened_generator(run) as (make, networks):
         sweeps = _sweeps(make, networks, run.config, base)
         return written(write, path, sweeps)
@@ -47,33 +47,37 @@ def _sweeps(make, networks, config, base):
     All other coordinates stay those of `base`. The class is that of `--class`, else each dimension
     takes the next one.
     """
-    asked = choices.parse_classes(config)
+    asked = parse_classes(config)
     values = np.linspace(*SPAN[config.z_dist], num=STEPS)
     for dimension in utils.progress_bar(config.progress, range(config.z_dim), unit="dimension"):
         z = np.tile(base, (STEPS, 1))
         z[:, dimension] = values
-        label = asked[dimension % len(asked)] if asked else choices.class_of(config, dimension)
-        labels = choices.labels_of(config, [label] * STEPS)
+        label = asked[dimension % len(asked)] if asked else class_of(config, dimension)
+        labels = labels_of(config, [label] * STEPS)
         yield utils.to_pixels(make(z, labels), networks.value_range)
 
 
 def _write_sweeps(path, sweeps):
     for dimension, pictures in enumerate(sweeps):
-        utils.write_png(os.path.join(path, "z{:03d}.png".format(dimension)), utils.grid(pictures))
+        utils.write_png(os.path.join(path, f"z{dimension:03d}.png"), utils.grid(pictures))
 
 
 def _write_gifs(path, sweeps):
     for dimension, pictures in enumerate(sweeps):
-        utils.write_gif(os.path.join(path, "z{:03d}.gif".format(dimension)), pictures,
-                        seconds_per_frame=SECONDS_A_FRAME)
+        utils.write_gif(
+            os.path.join(path, f"z{dimension:03d}.gif"), pictures, seconds_per_frame=SECONDS_A_FRAME
+        )
 
 
 def _write_merged(path, sweeps):
     """One GIF, there and back: each frame is the grid of all dimensions at one point of the sweep."""
-    pictures = np.stack(list(sweeps))                                   # [Z, STEPS, H, W, C]
+    pictures = np.stack(list(sweeps))  # [Z, STEPS, H, W, C]
     there_and_back = list(range(STEPS)) + list(reversed(range(STEPS)))
-    utils.write_gif(path + ".gif", (utils.grid(pictures[:, step]) for step in there_and_back),
-                    seconds_per_frame=SECONDS_A_FRAME)
+    utils.write_gif(
+        path + ".gif",
+        (utils.grid(pictures[:, step]) for step in there_and_back),
+        seconds_per_frame=SECONDS_A_FRAME,
+    )
     return path + ".gif"
 
 
@@ -87,15 +91,16 @@ def interpolate(config):
     """
     first, last, steps = _parse_walk(config.interpolate)
     run = find_run(config)
-    print("checkpoint: {}".format(run.checkpoint.prefix))
-    classes = choices.parse_classes(run.config) or [choices.class_of(run.config, first)]
-    start, end = choices.latents_of(run.config, [first, last])
+    print(f"checkpoint: {run.checkpoint.prefix}")
+    classes = parse_classes(run.config) or [class_of(run.config, first)]
+    start, end = latents_of(run.config, [first, last])
     z = between(start, end, steps, run.config.z_dist)
     with opened_generator(run) as (make, networks):
-        rows = [utils.to_pixels(make(z, choices.labels_of(run.config, [label] * steps)),
-                                networks.value_range) for label in classes]
-    path = os.path.join(options.sample_dir(run.config),
-                        "interpolate_{}_{}_{}".format(first, last, steps))
+        rows = [
+            utils.to_pixels(make(z, labels_of(run.config, [label] * steps)), networks.value_range)
+            for label in classes
+        ]
+    path = os.path.join(options.sample_dir(run.config), f"interpolate_{first}_{last}_{steps}")
     written(_write_gif, path + ".gif", (utils.grid(np.stack(frame), 1) for frame in zip(*rows)))
     return written(utils.write_png, path + ".png", utils.grid(np.concatenate(rows), steps))
 
@@ -116,7 +121,7 @@ def between(start, end, steps, z_dist):
     lengths = [np.linalg.norm(z.astype(np.float64)) for z in (start, end)]
     directions = [z / max(length, 1e-12) for z, length in zip((start, end), lengths)]
     angle = np.arccos(np.clip(np.dot(*directions), -1, 1))
-    if np.sin(angle) < 1e-6:        # one direction, or opposite ones: no circle between them
+    if np.sin(angle) < 1e-6:  # one direction, or opposite ones: no circle between them
         return ((1 - t) * start + t * end).astype(np.float32)
     around = [np.sin((1 - t) * angle) / np.sin(angle), np.sin(t * angle) / np.sin(angle)]
     points = around[0] * directions[0] + around[1] * directions[1]
@@ -125,10 +130,15 @@ def between(start, end, steps, z_dist):
 
 def _parse_walk(text):
     match = re.match(r"(\d{1,10}):(\d{1,10}):(\d{1,5})$", text.replace(" ", ""))
-    if not match or not 2 <= int(match.group(3)) <= MOST_STEPS or max(
-            int(match.group(1)), int(match.group(2))) > choices.LARGEST_SEED:
-        raise UserError("--interpolate: {!r} is not of the form A:B:STEPS, such as 600:601:10 with "
-                        "2 to {} steps".format(text, MOST_STEPS))
+    if (
+        not match
+        or not 2 <= int(match.group(3)) <= MOST_STEPS
+        or max(int(match.group(1)), int(match.group(2))) > LARGEST_SEED
+    ):
+        raise UserError(
+            f"--interpolate: {text!r} is not of the form A:B:STEPS, such as 600:601:10 with "
+            f"2 to {MOST_STEPS} steps"
+        )
     return tuple(int(part) for part in match.groups())
 
 
@@ -144,27 +154,30 @@ def arithmetic(config):
     """
     terms = parse_terms(config.arithmetic)
     run = find_run(config)
-    print("checkpoint: {}".format(run.checkpoint.prefix))
-    classes = choices.parse_classes(run.config) or [choices.class_of(run.config, terms[0][1][0])]
+    print(f"checkpoint: {run.checkpoint.prefix}")
+    classes = parse_classes(run.config) or [class_of(run.config, terms[0][1][0])]
     if len(classes) > 1:
-        raise UserError("--class: one for --arithmetic, not {}".format(config.classes))
+        raise UserError(f"--class: one for --arithmetic, not {config.classes}")
     with opened_generator(run) as (make, networks):
+
         def draw(z):
-            labels = choices.labels_of(run.config, classes * len(z))
+            labels = labels_of(run.config, classes * len(z))
             return utils.to_pixels(make(z, labels), networks.value_range)
 
-        latents = [choices.latents_of(run.config, seeds) for _, seeds in terms]
+        latents = [latents_of(run.config, seeds) for _, seeds in terms]
         means = [z.mean(axis=0) for z in latents]
         result = sum(sign * mean for (sign, _), mean in zip(terms, means))
         noise = np.random.RandomState(0).uniform(-1, 1, (9, len(result))) * NEIGHBOURS_WITHIN
         noise[4] = 0
-        columns = [draw(np.concatenate([z, mean[None]])) if len(z) > 1 else draw(z)
-                   for z, mean in zip(latents, means)]
+        columns = [
+            draw(np.concatenate([z, mean[None]])) if len(z) > 1 else draw(z)
+            for z, mean in zip(latents, means)
+        ]
         square = utils.grid(draw((result + noise).astype(np.float32)), 3)
     signs = ["+-"[sign < 0] for sign, _ in terms]
     figure = _figure([utils.grid(column, 1) for column in columns] + [square], signs + ["="])
     name = re.sub(r"\s", "", config.arithmetic)
-    path = os.path.join(options.sample_dir(run.config), "arithmetic_{}.png".format(name))
+    path = os.path.join(options.sample_dir(run.config), f"arithmetic_{name}.png")
     return written(utils.write_png, path, figure)
 
 
@@ -176,12 +189,14 @@ def parse_terms(text):
     """
     compact = text.replace(" ", "")
     if not re.match(r"[+-]?\d{1,10}(,\d{1,10})*([+-]\d{1,10}(,\d{1,10})*)*$", compact):
-        raise UserError("--arithmetic: {!r} is not of the form 1+2-3".format(text))
-    terms = [(-1 if part[0] == "-" else 1, [int(seed) for seed in part.strip("+-").split(",")])
-             for part in re.findall(r"[+-]?[\d,]+", compact)]
+        raise UserError(f"--arithmetic: {text!r} is not of the form 1+2-3")
+    terms = [
+        (-1 if part[0] == "-" else 1, [int(seed) for seed in part.strip("+-").split(",")])
+        for part in re.findall(r"[+-]?[\d,]+", compact)
+    ]
     for seed in (seed for _, seeds in terms for seed in seeds):
-        if seed > choices.LARGEST_SEED:
-            raise UserError("--arithmetic: {} is beyond {}".format(seed, choices.LARGEST_SEED))
+        if seed > LARGEST_SEED:
+            raise UserError(f"--arithmetic: {seed} is beyond {LARGEST_SEED}")
     return terms
 
 

@@ -16,13 +16,13 @@ import config as options
 import utils
 from config import METRICS_FILE
 from training import samples
-from training.interrupt import WISHES
+from training.signals import WISHES
 from training.step import UPDATES
 
 LOG_LINE = "[%8d Epoch: %2d/%2d %4d/%4d time: %4.4f, d_loss: %.8f  g_loss: %.8f"
 SAMPLE_LINE = "[Sample] d_loss: %.8f, g_loss: %.8f"
 LAST_LINE = "Final accuracy d_loss %.8f"
-COLLAPSED_SPREAD = 1.0      # distance of the grid's pictures, in pixel units of 0 to 255
+COLLAPSED_SPREAD = 1.0  # distance of the grid's pictures, in pixel units of 0 to 255
 EVENTS_FOLDER = "events"
 _NETWORKS = (("d", "the discriminator"), ("g", "the generator"))
 
@@ -62,9 +62,9 @@ class Reporter:
 
     def __init__(self, *, config, steps_per_epoch, progress):
         """Args:
-            config: `Config`.
-            steps_per_epoch: steps.
-            progress: `training.keeper.Progress` at the start; counter and time go on from it.
+        config: `Config`.
+        steps_per_epoch: steps.
+        progress: `training.checkpointer.Progress` at the start; counter and time go on from it.
         """
         self._config = config
         self._folder = folder = options.run_dir(config)
@@ -75,10 +75,15 @@ class Reporter:
         self._skipped = {}
         self._collapsed = False
         self._metrics = self._tolerant(METRICS_FILE, _open_metrics, folder, progress.step)
-        self._events = self._tolerant("TensorBoard", tf.summary.FileWriter,
-                                      os.path.join(folder, EVENTS_FOLDER))
-        self._bar = utils.progress_bar(config.progress, total=config.epoch * steps_per_epoch,
-                                       initial=progress.step - progress.offset, unit="step")
+        self._events = self._tolerant(
+            "TensorBoard", tf.summary.FileWriter, os.path.join(folder, EVENTS_FOLDER)
+        )
+        self._bar = utils.progress_bar(
+            config.progress,
+            total=config.epoch * steps_per_epoch,
+            initial=progress.step - progress.offset,
+            unit="step",
+        )
 
     def __enter__(self):
         return self
@@ -96,15 +101,19 @@ class Reporter:
         TensorBoard is to forget what it was told of steps after that: they come (again) now.
 
         Args:
-            progress: `training.keeper.Progress`.
+            progress: `training.checkpointer.Progress`.
             readings: the optimizers' readings at that step (see `TrainStep`).
         """
         step, self._offset = progress.step, progress.offset
         self._skipped = _skipped(readings)
         self._advance(step)
         if self._events:
-            self._tolerant("TensorBoard", self._events.add_session_log,
-                           tf.SessionLog(status=tf.SessionLog.START), step + 1)
+            self._tolerant(
+                "TensorBoard",
+                self._events.add_session_log,
+                tf.SessionLog(status=tf.SessionLog.START),
+                step + 1,
+            )
 
     def seconds(self):
         """Seconds of training so far, those before a resume included."""
@@ -122,12 +131,26 @@ class Reporter:
         """Tells one step (counted from 1) with its fetched values."""
         self._warn_of_skipped(step, values)
         self._advance(step)
-        self._bar.set_postfix(refresh=False, d_loss="%.3f" % values["d_loss"],
-                              g_loss="%.3f" % values["g_loss"])
+        self._bar.set_postfix(
+            refresh=False,
+            d_loss="{:.3f}".format(values["d_loss"]),
+            g_loss="{:.3f}".format(values["g_loss"]),
+        )
         if step % self._config.log_freq == 0:
             epoch, index = divmod(step - 1 - self._offset, self._steps_per_epoch)
-            self.say(LOG_LINE % (step, epoch, self._config.epoch, index, self._steps_per_epoch,
-                                 self.seconds(), values["d_loss"], values["g_loss"]))
+            self.say(
+                LOG_LINE
+                % (
+                    step,
+                    epoch,
+                    self._config.epoch,
+                    index,
+                    self._steps_per_epoch,
+                    self.seconds(),
+                    values["d_loss"],
+                    values["g_loss"],
+                )
+            )
             self._add_line(step, epoch=epoch, **_scalars(values))
         if step % self._config.summary_freq == 0:
             self._summarize(step, values)
@@ -141,36 +164,41 @@ class Reporter:
         pixels, d_loss, g_loss = draw()
         self._sample(step, d_loss=d_loss, g_loss=g_loss, spread=samples.spread(pixels))
         try:
-            utils.write_png(samples.grid_path(options.sample_dir(self._config), step),
-                            utils.grid(pixels))
+            utils.write_png(
+                samples.grid_path(options.sample_dir(self._config), step), utils.grid(pixels)
+            )
         except OSError as error:
-            self.warn("sample grid of step {} not written: {}".format(step, error))
+            self.warn(f"sample grid of step {step} not written: {error}")
 
     def summarize(self):
         """Makes the loss curve and the film of the grids; a disk that refuses them ends nothing."""
         try:
-            print("loss curve: {}".format(draw_curves(self._folder)))
+            print(f"loss curve: {draw_curves(self._folder)}")
             film = samples.animate(options.sample_dir(self._config))
             if film:
-                print("sample grids: {}".format(film))
+                print(f"sample grids: {film}")
         except OSError as error:
-            self.warn("--out_dir: loss curve or film not written: {}".format(error))
+            self.warn(f"--out_dir: loss curve or film not written: {error}")
 
     def _sample(self, step, *, d_loss, g_loss, spread):
         self.say(SAMPLE_LINE % (d_loss, g_loss))
         if spread < COLLAPSED_SPREAD and not self._collapsed:
-            self.warn("step {}: the grid's pictures are all but one (spread {:.2f} of 255): the "
-                      "generator has collapsed, or not begun to learn".format(step, spread))
+            self.warn(
+                f"step {step}: the grid's pictures are all but one (spread {spread:.2f} of 255): the "
+                "generator has collapsed, or not begun to learn"
+            )
         self._collapsed = spread < COLLAPSED_SPREAD
         self._add_line(step, sample_d_loss=d_loss, sample_g_loss=g_loss, sample_spread=spread)
-        self._add_scalars(step, {"sample/d_loss": d_loss, "sample/g_loss": g_loss,
-                                 "sample/spread": spread})
+        self._add_scalars(
+            step, {"sample/d_loss": d_loss, "sample/g_loss": g_loss, "sample/spread": spread}
+        )
 
     def _add_line(self, step, **values):
         """Adds one line to metrics.jsonl; a value that is no number becomes null."""
         if self._metrics:
-            values = {name: value if math.isfinite(value) else None
-                      for name, value in values.items()}
+            values = {
+                name: value if math.isfinite(value) else None for name, value in values.items()
+            }
             line = json.dumps(dict(step=step, seconds=round(self.seconds(), 4), **values))
             self._tolerant(METRICS_FILE, self._metrics.write, line + "\n")
 
@@ -191,12 +219,19 @@ class Reporter:
 
     def _warn_of_skipped(self, step, values):
         skipped = _skipped(values)
-        news = ["{} of {} (loss scale now {:g})".format(
-                    skipped[name] - self._skipped[name], network, values[name + "_loss_scale"])
-                for name, network in _NETWORKS if skipped.get(name) != self._skipped.get(name)]
+        news = [
+            "{} of {} (loss scale now {:g})".format(
+                skipped[name] - self._skipped[name], network, values[name + "_loss_scale"]
+            )
+            for name, network in _NETWORKS
+            if skipped.get(name) != self._skipped.get(name)
+        ]
         if news:
-            self.warn("step {}: updates skipped, their gradients overflowed: {}".format(
-                step, ", ".join(news)))
+            self.warn(
+                "step {}: updates skipped, their gradients overflowed: {}".format(
+                    step, ", ".join(news)
+                )
+            )
         self._skipped = skipped
 
     def _summarize(self, step, values):
@@ -206,8 +241,11 @@ class Reporter:
 
     def _add_scalars(self, step, values):
         if self._events:
-            summary = tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=value)
-                                        for tag, value in values.items()])
+            summary = tf.Summary(
+                value=[
+                    tf.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()
+                ]
+            )
             self._tolerant("TensorBoard", self._events.add_summary, summary, step)
 
     def _tolerant(self, what, action, *arguments):
@@ -216,10 +254,14 @@ class Reporter:
             result = action(*arguments)
             self._broken.discard(what)
             return result
-        except (OSError, tf.errors.OpError, RuntimeError) as error:     # 2.x's FileWriter: RuntimeError
+        except (
+            OSError,
+            tf.errors.OpError,
+            RuntimeError,
+        ) as error:  # 2.x's FileWriter: RuntimeError
             if what not in self._broken:
                 self._broken.add(what)
-                self.warn("{}: cannot be written, left out meanwhile: {}".format(what, error))
+                self.warn(f"{what}: cannot be written, left out meanwhile: {error}")
             return None
 
 
@@ -244,21 +286,29 @@ def draw_curves(folder):
 
 def _skipped(values):
     """How many updates each network has skipped so far; empty where none can be."""
-    return {name: int(values[name + "_skipped"]) for name, _ in _NETWORKS
-            if name + "_skipped" in values}
+    return {
+        name: int(values[name + "_skipped"]) for name, _ in _NETWORKS if name + "_skipped" in values
+    }
 
 
 def _scalars(values):
-    return {name: float(value) for name, value in values.items()
-            if name not in UPDATES + ("summary", WISHES)}
+    return {
+        name: float(value)
+        for name, value in values.items()
+        if name not in UPDATES + ("summary", WISHES)
+    }
 
 
 def _open_metrics(folder, first_step):
     """Opens metrics.jsonl for appending, without the lines of steps that are about to be redone."""
     path = os.path.join(folder, METRICS_FILE)
     if os.path.exists(path):
-        lines = [line for line in utils.read_json_lines(path)
-                 if isinstance(line, dict) and utils.is_number(line.get("step"))
-                 and line["step"] <= first_step]
+        lines = [
+            line
+            for line in utils.read_json_lines(path)
+            if isinstance(line, dict)
+            and utils.is_number(line.get("step"))
+            and line["step"] <= first_step
+        ]
         utils.write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
     return open(path, "a", encoding="utf-8", buffering=1)

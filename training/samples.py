@@ -20,6 +20,7 @@ class SampleGrid(NamedTuple):
         feed: the fixed real pictures, labels and z.
         value_range: of the pictures.
     """
+
     fetches: dict
     feed: dict
     value_range: tuple
@@ -28,12 +29,14 @@ class SampleGrid(NamedTuple):
 def build_sample_grid(*, networks, dataset, config):
     """Builds the grid's ops; they train nothing and move no average."""
     fixed = pipeline.sample_inputs(dataset, config=config, value_range=networks.value_range)
-    inputs = pipeline.Batch(*[tf.placeholder(tf.float32, (None,) + part.shape[1:])
-                              for part in fixed])
+    inputs = pipeline.Batch(
+        *[tf.placeholder(tf.float32, (None,) + part.shape[1:]) for part in fixed]
+    )
     images = networks.generator(inputs.z, inputs.labels, training=False)
     losses = model.gan_losses(
         networks.discriminator(inputs.images, inputs.labels, training=False),
-        networks.discriminator(images, inputs.labels, training=False))
+        networks.discriminator(images, inputs.labels, training=False),
+    )
     fetches = {"images": images, "d_loss": losses.d, "g_loss": losses.g}
     return SampleGrid(fetches, dict(zip(inputs, fixed)), networks.value_range)
 
@@ -41,13 +44,16 @@ def build_sample_grid(*, networks, dataset, config):
 def draw(session, sample_grid):
     """(pixels uint8 [sample_num, H, W, C], d_loss, g_loss) of the networks as they are now."""
     values = session.run(sample_grid.fetches, sample_grid.feed)
-    return (utils.to_pixels(values["images"], sample_grid.value_range),
-            float(values["d_loss"]), float(values["g_loss"]))
+    return (
+        utils.to_pixels(values["images"], sample_grid.value_range),
+        float(values["d_loss"]),
+        float(values["g_loss"]),
+    )
 
 
 def grid_path(folder, step):
     """Where a step's grid is filed."""
-    return os.path.join(folder, "train_{:08d}.png".format(step))
+    return os.path.join(folder, f"train_{step:08d}.png")
 
 
 def animate(folder):

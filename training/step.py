@@ -15,7 +15,7 @@ import tensorflow.compat.v1 as tf
 import model
 import ops
 from datasets.pipeline import Batch
-from devices.ranks import ALONE, means
+from devices.ranks import SINGLE_PROCESS, allreduce_means
 
 # The fetches of a step that change the variables; the others only tell.
 UPDATES = ("d_update", "g_update")
@@ -31,6 +31,7 @@ class Optimizers(NamedTuple):
         d_readings, g_readings: `() -> dict`: build what each tells of itself, name -> scalar, read
             where they are called (see `devices.loss_scale.NetworkOptimizer`).
     """
+
     d: tf.train.Optimizer
     g: tf.train.Optimizer
     d_readings: Callable = dict
@@ -49,12 +50,13 @@ class TrainStep(NamedTuple):
             z [N, Z], d_real and d_fake (probabilities [N, 1]), images [N, H, W, C].
         readings: the optimizers' readings, to be fetched between steps.
     """
+
     runs: Tuple[dict, ...]
     watched: dict
     readings: dict
 
 
-def build_train_step(*, networks, batch, optimizers, fused=True, ranks=ALONE):
+def build_train_step(*, networks, batch, optimizers, fused=True, ranks=SINGLE_PROCESS):
     """Builds the ops of one step on `batch`.
 
     Args:
@@ -73,14 +75,16 @@ def build_train_step(*, networks, batch, optimizers, fused=True, ranks=ALONE):
     runs, watched = build(networks, batch, optimizers, ranks)
     runs = tuple(_with_means(fetches, ranks) for fetches in runs)
     step = TrainStep(runs, watched, dict(optimizers.d_readings(), **optimizers.g_readings()))
-    assert not _unclaimed(), "batch norm statistics that no update applies: %s" % _unclaimed()
+    assert not _unclaimed(), f"batch norm statistics that no update applies: {_unclaimed()}"
     return step
 
 
 def _with_means(fetches, ranks):
     """The fetches of a run with the means over the ranks of what was measured on a rank's own batch."""
     names = sorted(set(MEASURED).intersection(fetches))
-    return dict(fetches, **dict(zip(names, means(ranks, [fetches[name] for name in names]))))
+    return dict(
+        fetches, **dict(zip(names, allreduce_means(ranks, [fetches[name] for name in names])))
+    )
 
 
 def _fused(networks, batch, optimizers, ranks):
@@ -122,14 +126,29 @@ def _d_update(networks, batch, fakes, fakes_stats, optimizers, ranks):
     real_logits, real_stats = _recorded(networks.discriminator, batch.images, batch.labels)
     fake_logits, fake_stats = _recorded(networks.discriminator, fakes, batch.labels)
     losses = model.gan_losses(real_logits, fake_logits)
-    update = _update(optimizers.d, losses.d, "discriminator", ranks,
-                     own=real_stats + fake_stats, others=fakes_stats)
+    update = _update(
+        optimizers.d,
+        losses.d,
+        "discriminator",
+        ranks,
+        own=real_stats + fake_stats,
+        others=fakes_stats,
+    )
     right = tf.concat([real_logits > 0, fake_logits <= 0], 0)
-    fetches = {"d_update": update, "d_loss_real": losses.d_real, "d_loss_fake": losses.d_fake,
-               "d_loss": losses.d, "d_accuracy": tf.reduce_mean(tf.cast(right, tf.float32))}
+    fetches = {
+        "d_update": update,
+        "d_loss_real": losses.d_real,
+        "d_loss_fake": losses.d_fake,
+        "d_loss": losses.d,
+        "d_accuracy": tf.reduce_mean(tf.cast(right, tf.float32)),
+    }
     fetches.update(_after(update, optimizers.d_readings))
-    watched = {"z": batch.z, "d_real": tf.sigmoid(real_logits), "d_fake": tf.sigmoid(fake_logits),
-               "images": fakes}
+    watched = {
+        "z": batch.z,
+        "d_real": tf.sigmoid(real_logits),
+        "d_fake": tf.sigmoid(fake_logits),
+        "images": fakes,
+    }
     return fetches, watched
 
 
@@ -157,7 +176,7 @@ def _moved_averages(statistics, ranks):
     """Ops that move each average by its passes in their order; marks the statistics as claimed."""
     passes = collections.OrderedDict()
     tf.get_default_graph().get_collection_ref(_CLAIMED).extend(value for _, value in statistics)
-    values = means(ranks, [value for _, value in statistics])
+    values = allreduce_means(ranks, [value for _, value in statistics])
     for (variable, _), value in zip(statistics, values):
         passes.setdefault(variable.op.name, (variable, []))[1].append(value)
     return [ops.moved_average(variable, values) for variable, values in passes.values()]
@@ -175,15 +194,24 @@ _CLAIMED = "batch_norm_statistics_claimed"
 
 def _unclaimed():
     claimed = {value.name for value in tf.get_collection(_CLAIMED)}
-    return [value.name for _, value in tf.get_collection(ops.STATISTICS)
-            if value.name not in claimed]
+    return [
+        value.name for _, value in tf.get_collection(ops.STATISTICS) if value.name not in claimed
+    ]
 
 
 def _staged(batch):
     """(op that stores the next batch, the stored batch): three runs must see one and the same."""
-    stores = [tf.get_variable("staged_" + name, part.shape, part.dtype, tf.zeros_initializer(),
-                              trainable=False, use_resource=True,
-                              collections=[tf.GraphKeys.LOCAL_VARIABLES])
-              for name, part in zip(Batch._fields, batch)]
+    stores = [
+        tf.get_variable(
+            "staged_" + name,
+            part.shape,
+            part.dtype,
+            tf.zeros_initializer(),
+            trainable=False,
+            use_resource=True,
+            collections=[tf.GraphKeys.LOCAL_VARIABLES],
+        )
+        for name, part in zip(Batch._fields, batch)
+    ]
     load = tf.group(*[store.assign(part, read_value=False) for store, part in zip(stores, batch)])
     return load, Batch(*stores)

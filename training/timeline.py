@@ -20,7 +20,7 @@ def training_run(session, *, config, device, say, rank=0):
         session: `tf.Session`.
         config: `Config`; with `profiling`, a few runs are traced once the session is warm, and
             written to `data_save_path`, unless the device profiles itself.
-        device: `devices.session.Device`.
+        device: `devices.device.Device`.
         say: called with the line that tells where the timeline is, or why there is none.
         rank: of this process; rank 0 alone writes a timeline.
 
@@ -68,17 +68,17 @@ class _Tracer:
             return
         self._written = True
         if not self._stats.dev_stats:
-            self._say("--profiling: no timeline, the training ended within its {} warm-up "
-                      "runs".format(WARM_RUNS))
+            self._say(
+                f"--profiling: no timeline, the training ended within its {WARM_RUNS} warm-up runs"
+            )
             return
-        path = os.path.join(self._folder, "timeline-{:%Y%m%d-%H%M%S}.json".format(
-            datetime.datetime.now()))
+        path = os.path.join(self._folder, f"timeline-{datetime.datetime.now():%Y%m%d-%H%M%S}.json")
         trace = timeline.Timeline(self._stats).generate_chrome_trace_format(show_dataflow=False)
         try:
             utils.write_text(path, trace)
-            self._say("timeline: {} (open it in chrome://tracing)".format(path))
+            self._say(f"timeline: {path} (open it in chrome://tracing)")
         except OSError as error:
-            self._say("--data_save_path: timeline not written: {}".format(error))
+            self._say(f"--data_save_path: timeline not written: {error}")
 
 
 def _append(stats, more):

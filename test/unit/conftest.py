@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from fake_npu import factory
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "helpers"))
+from fake_npu import factory  # noqa: E402
+from paths import ROOT  # noqa: E402
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # A process has one pool of threads, as large as its first session asked for; how a sum is shared
@@ -19,6 +20,7 @@ os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1
 def graph():
     """An empty graph as the default one, with TensorFlow 2.x behaving as 1.15."""
     import tensorflow.compat.v1 as tf
+
     tf.disable_v2_behavior()
     with tf.Graph().as_default() as graph:
         yield graph

@@ -1,0 +1,130 @@
+"""The Ascend NPU: the only importer of `npu_bridge`, CANN's adapter for TensorFlow 1.15.
+
+Releases of the adapter tell themselves apart by what they hold, not by their version; each function
+here looks for what it needs. Works with r1.3 (early 2021) to r1.15 (late 2023).
+"""
+
+import importlib
+import inspect
+
+import tensorflow.compat.v1 as tf
+
+from devices import loss_scale
+
+OPTIMIZER = "NpuOptimizer"
+# The device loops a node of exactly this name and no other.
+LOOPED_NODE = "IterationOp"
+
+
+def load():
+    """The adapter's `npu_init` module, imported at the first call.
+
+    Importing it has effects: from r1.9 on, every session of the process gets an `NpuOptimizer`
+    unless its config holds one.
+
+    Raises:
+        ImportError: there is none, or CANN is not sound; the text says which.
+    """
+    try:
+        return importlib.import_module("npu_bridge.npu_init")
+    except (OSError, tf.errors.OpError) as error:  # a shared library that cannot be loaded
+        raise ImportError(str(error))
+
+
+def knows(option):
+    """Whether this release has a session option; what it does not know it passes over silently.
+
+    Its `NPURunConfig` takes the same options by name, so its signature tells. (`modify_mixlist` came
+    with r1.5; `auto_tune_mode` went in favour of another tuner.)
+    """
+    return option in inspect.signature(load().NPURunConfig.__init__).parameters
+
+
+def configure(proto, parameters):
+    """Adds the NpuOptimizer to a `ConfigProto`.
+
+    Args:
+        proto: changed in place.
+        parameters: [(key, accessor, value)] as `devices.npu_options.parameters` gives them.
+    """
+    rewrite = proto.graph_options.rewrite_options
+    optimizer = rewrite.custom_optimizers.add()
+    optimizer.name = OPTIMIZER
+    for key, accessor, value in parameters:
+        setattr(
+            optimizer.parameter_map[key], accessor, value.encode() if accessor == "s" else value
+        )
+    rewrite.remapping = rewrite.OFF
+    rewrite.memory_optimization = rewrite.OFF
+    bridge = load()
+    if hasattr(bridge, "npu_config_proto"):
+        bridge.npu_config_proto(config_proto=proto)
+
+
+def scale_loss(optimizer, scale, *, distributed):
+    """Wraps an optimizer in the device's loss scaling; not to be called under control dependencies.
+
+    Args:
+        optimizer: already averaging its gradients where there are several devices.
+        scale: `loss_scale.LossScale`, on.
+        distributed: whether an overflow on another device counts here too.
+
+    Returns:
+        (the optimizer, a function that gives the present loss scale as a tensor).
+    """
+    bridge = load()
+    if scale.fixed:
+        manager = bridge.FixedLossScaleManager(loss_scale=scale.fixed)
+    else:
+        manager = bridge.ExponentialUpdateLossScaleManager(
+            init_loss_scale=loss_scale.INITIAL,
+            incr_every_n_steps=loss_scale.GOOD_UPDATES_TO_GROW,
+            decr_every_n_nan_or_inf=loss_scale.OVERFLOWS_TO_FALL,
+            incr_ratio=loss_scale.GROWTH,
+            decr_ratio=loss_scale.FALL,
+        )
+    return (
+        bridge.NPULossScaleOptimizer(optimizer, manager, is_distributed=distributed),
+        manager.get_loss_scale,
+    )
+
+
+def loop(session, train_op, *, steps):
+    """An op that makes `steps` training steps on the device in one run ("iteration sinking").
+
+    To be called once, outside of any name scope, before the graph is finalized. The count stands in a
+    local variable of the session, so local variables must not be initialized afterwards.
+
+    Args:
+        session: `tf.Session`, configured with the same number as `iterations_per_loop`.
+        train_op: `tf.Operation` of one whole training step, fed by nothing but an iterator.
+        steps: in a run, at least 2.
+    """
+    util = importlib.import_module("npu_bridge.estimator.npu.util")
+    looped = util.set_iteration_per_loop(session, train_op, steps)
+    assert looped.name == LOOPED_NODE, f"{looped.name} is not looped by the device"
+    return looped
+
+
+def average_gradients(optimizer):
+    """Wraps an optimizer so that gradients are averaged over the devices of RANK_SIZE (HCCL)."""
+    bridge = load()
+    if hasattr(bridge, "npu_distributed_optimizer_wrapper"):  # r1.5.1
+        return bridge.npu_distributed_optimizer_wrapper(optimizer)
+    return bridge.NPUDistributedOptimizer(optimizer)
+
+
+def sum_over_devices(tensor):
+    """The sum of a float32 tensor over the devices of RANK_SIZE (HCCL)."""
+    return _hccl_ops().allreduce(tensor, "sum")
+
+
+def broadcast(tensor):
+    """A tensor, float or integer, as the device of rank 0 has it (HCCL)."""
+    # fusion=0: each by itself, since one may follow from another.
+    return _hccl_ops().broadcast(tensor=[tensor], root_rank=0, fusion=0)[0]
+
+
+def _hccl_ops():
+    load()
+    return importlib.import_module("npu_bridge.hccl.hccl_ops")

@@ -1,0 +1,237 @@
+"""What the Ascend NPU's session is configured with, and what is refused before the device aborts.
+
+The adapter ignores an unknown key or a value under the wrong accessor without a word, and ends the
+process on many bad values. So every value is checked here first. Keys, accessors and values are
+those of CANN's manual for TensorFlow 1.15 in session mode. No `npu_bridge` is needed here.
+"""
+
+import json
+import os
+import re
+import tempfile
+
+import config as options
+from config import Config, UserError
+from devices import located_json, loss_scale, mixlist
+
+DEFAULT_MIXLIST = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs", "ops_info.json"
+)
+MIXED = "allow_mix_precision"
+# Modes that compute in float16, so that small gradients may vanish.
+FLOAT16_MODES = (MIXED, "force_fp16", "cube_fp16in_fp32out", "allow_mix_precision_fp16")
+
+MOST_DUMP_STEPS = 100
+_DUMP_STEP = re.compile(r"\d+(-\d+)?$")
+_SWITCHES = ("training_trace", "task_trace", "hccl", "aicpu")
+_TUNERS = ("RL", "GA")
+
+# Options that nothing but an NPU heeds.
+NPU_ONLY = (
+    "modify_mixlist",
+    "over_dump",
+    "over_dump_path",
+    "dump_debug_mode",
+    "data_dump_flag",
+    "data_dump_step",
+    "data_dump_path",
+    "dump_mode",
+    "profiling_options",
+    "auto_tune_mode",
+    "op_select_implmode",
+    "session_device_id",
+    "graph_memory_max_size",
+    "variable_memory_max_size",
+    "iterations_per_loop",
+)
+# Folders, which mean nothing without the switch of what is written there.
+SWITCHES = {"over_dump_path": "over_dump", "data_dump_path": "data_dump_flag"}
+
+
+def check(config):
+    """Raises `UserError`, naming the flag, where the Ascend options are wrong on any machine."""
+    if config.precision_mode not in options.PRECISION_MODES:
+        raise UserError(
+            "--precision_mode: {} is none of {}".format(
+                config.precision_mode, ", ".join(options.PRECISION_MODES)
+            )
+        )
+    scale = loss_scale.parse(config.loss_scale)
+    if scale.fixed and config.precision_mode not in FLOAT16_MODES:
+        raise UserError(
+            "--loss_scale: only together with a --precision_mode in float16 ({}), not {}".format(
+                ", ".join(FLOAT16_MODES), config.precision_mode
+            )
+        )
+    if config.modify_mixlist is not None:
+        if config.precision_mode != MIXED:
+            raise UserError(
+                f"--modify_mixlist: only together with --precision_mode={MIXED}, not {config.precision_mode}"
+            )
+        mixlist.check(config.modify_mixlist)
+    if config.over_dump and config.data_dump_flag:
+        raise UserError("--data_dump_flag: not together with --over_dump (the device dumps one)")
+    _check_dump_step(config.data_dump_step)
+    profiling_options(config)
+    if config.auto_tune_mode is not None:
+        tuners = config.auto_tune_mode.split(",")
+        if len(set(tuners)) < len(tuners) or not set(tuners) <= set(_TUNERS):
+            raise UserError(
+                f"--auto_tune_mode: must be RL, GA or RL,GA, not {config.auto_tune_mode}"
+            )
+
+
+def _check_dump_step(text):
+    items = text.split("|")
+    if not all(_DUMP_STEP.match(item) for item in items):
+        raise UserError(f"--data_dump_step: must be steps and ranges such as 0|5|10-20, not {text}")
+    if len(items) > MOST_DUMP_STEPS:
+        raise UserError(f"--data_dump_step: {len(items)} items; the device takes {MOST_DUMP_STEPS}")
+    for item in items:
+        first, _, last = item.partition("-")
+        if last and int(first) >= int(last):
+            raise UserError(f"--data_dump_step: the range {item} does not ascend")
+
+
+def profiling_options(config):
+    """The profiling options as a dict; those that are not given have the project's defaults.
+
+    Raises:
+        UserError: `--profiling_options` is no JSON object of such options.
+    """
+    defaults = {
+        "output": config.data_save_path,
+        "training_trace": "on",
+        "task_trace": "on",
+        "hccl": "on",
+        "aicpu": "on",
+        "fp_point": "",
+        "bp_point": "",
+        "aic_metrics": "PipeUtilization",
+    }
+    if config.profiling_options is None:
+        return defaults
+    try:
+        given = located_json.parse(config.profiling_options)
+        if not isinstance(given.value, dict):
+            raise given.error((), "must be a JSON object")
+        for name, value in given.value.items():
+            if not isinstance(value, str):
+                raise given.error((name,), "must be text in quotes")
+            if name in _SWITCHES and value not in ("on", "off"):
+                raise given.error((name,), 'must be "on" or "off"')
+    except located_json.BadJson as error:
+        raise UserError(f"--profiling_options: {error}")
+    return dict(defaults, **given.value)
+
+
+def scale_of(config):
+    """The `LossScale` of a (checked) config: off in every mode that does not compute in float16."""
+    if config.precision_mode not in FLOAT16_MODES:
+        return loss_scale.OFF
+    return loss_scale.parse(config.loss_scale)
+
+
+def mixlist_of(config):
+    """The mixlist's path, absolute, or "" in a mode that takes none."""
+    if config.precision_mode != MIXED:
+        return ""
+    return os.path.abspath(config.modify_mixlist or DEFAULT_MIXLIST)
+
+
+def make_folders(config):
+    """Makes the folders that the device writes to; it makes none itself.
+
+    Raises:
+        UserError: naming the flag of one that cannot be made or written.
+    """
+    if config.over_dump:
+        _make_folder("over_dump_path", config.over_dump_path)
+    if config.data_dump_flag:
+        _make_folder("data_dump_path", config.data_dump_path)
+    if config.profiling:
+        output = profiling_options(config)["output"]
+        given = output != config.data_save_path
+        _make_folder("profiling_options" if given else "data_save_path", output)
+
+
+def _make_folder(flag, path):
+    try:
+        os.makedirs(path, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            os.listdir(path)
+    except OSError as error:
+        raise UserError(f"--{flag}: cannot be made or written: {error}")
+
+
+def parameters(config, *, mixlist_path):
+    """What the NpuOptimizer is told for a checked config.
+
+    Args:
+        config: `Config`.
+        mixlist_path: absolute, or "" for none.
+
+    Returns:
+        [(key, accessor, value)]; the accessor is b (bool), i (int) or s (str).
+    """
+    chosen = [("use_off_line", "b", True), ("precision_mode", "s", config.precision_mode)]
+    if mixlist_path:
+        chosen.append(("modify_mixlist", "s", mixlist_path))
+    if config.over_dump:
+        chosen += [
+            ("enable_dump_debug", "b", True),
+            ("dump_path", "s", os.path.abspath(config.over_dump_path)),
+            ("dump_debug_mode", "s", config.dump_debug_mode),
+        ]
+    if config.data_dump_flag:
+        chosen += [
+            ("enable_dump", "b", True),
+            ("dump_path", "s", os.path.abspath(config.data_dump_path)),
+            ("dump_step", "s", config.data_dump_step),
+            ("dump_mode", "s", config.dump_mode),
+        ]
+    if config.profiling:
+        profile = profiling_options(config)
+        profile["output"] = os.path.abspath(profile["output"])
+        chosen += [("profiling_mode", "b", True), ("profiling_options", "s", json.dumps(profile))]
+    if config.iterations_per_loop > 1:
+        # Many steps in one run: batches come from the device's queue, and no op stays on the host.
+        chosen += [
+            ("iterations_per_loop", "i", config.iterations_per_loop),
+            ("enable_data_pre_proc", "b", True),
+            ("mix_compile_mode", "b", False),
+        ]
+    chosen += [
+        (name, "s", getattr(config, name)) for name in ("auto_tune_mode", "op_select_implmode")
+    ]
+    chosen += [
+        (name, "s", _text(getattr(config, name)))
+        for name in ("graph_memory_max_size", "variable_memory_max_size")
+    ]
+    chosen.append(("session_device_id", "i", config.session_device_id))
+    return [(key, accessor, value) for key, accessor, value in chosen if value is not None]
+
+
+def _text(number):
+    return None if number is None else str(number)
+
+
+def without_effect(config, *, heeded=()):
+    """The flags that differ from their defaults and do nothing where there is no NPU.
+
+    Args:
+        heeded: names of options that the device at hand heeds all the same.
+    """
+    names = NPU_ONLY + ("precision_mode", "loss_scale")
+    return [
+        "--" + name
+        for name in names
+        if name not in heeded
+        and getattr(config, SWITCHES.get(name, name)) is not False
+        and _comparable(name, getattr(config, name))
+        != _comparable(name, Config._field_defaults[name])
+    ]
+
+
+def _comparable(name, value):
+    return os.path.abspath(value) if name.endswith("_path") else value

@@ -1,0 +1,72 @@
+"""Which pictures: seeds and classes from the command line, and the latents and labels of them.
+
+A seed's latent depends on the seed and `--z_dist` alone, and its class, where the command line
+names none, is the seed modulo the number of classes. So a seed is a picture.
+"""
+
+import re
+
+import numpy as np
+
+from config import UserError
+from datasets import pipeline
+
+LARGEST_SEED = (1 << 32) - 1
+MOST = 10**7
+
+
+def parse_seeds(text):
+    """The seeds that `--seeds` names: "600-605,7" is [600, 601, 602, 603, 604, 605, 7].
+
+    Raises:
+        UserError: not of that form, or a seed is beyond 2**32 - 1.
+    """
+    return _parse_ranges("--seeds", text, LARGEST_SEED)
+
+
+def parse_classes(config):
+    """The classes [ints] that `--class` names, such as "0-9"; none where it is not given.
+
+    Raises:
+        UserError: not of that form, no such class, or the run has no classes.
+    """
+    if config.classes is None:
+        return []
+    if config.num_classes == 0:
+        raise UserError(f"--class: {config.dataset} has no classes")
+    return _parse_ranges("--class", config.classes, config.num_classes - 1)
+
+
+def _parse_ranges(flag, text, largest):
+    numbers = []
+    for part in text.replace(" ", "").split(","):
+        match = re.match(r"(\d{1,10})(?:-(\d{1,10}))?$", part)
+        if not match:
+            raise UserError(f"{flag}: {text!r} is not of the form 3-5,7")
+        first, last = int(match.group(1)), int(match.group(2) or match.group(1))
+        if last < first:
+            raise UserError(f"{flag}: {part} goes backwards")
+        if last > largest:
+            raise UserError(f"{flag}: {last} is beyond {largest}")
+        if last - first + len(numbers) >= MOST:
+            raise UserError(f"{flag}: more than {MOST} of them")
+        numbers.extend(range(first, last + 1))
+    return numbers
+
+
+def latents_of(config, seeds):
+    """The latents of seeds: float32 [len(seeds), Z]."""
+    return np.concatenate(
+        [pipeline.latents(config.z_dist, (1, config.z_dim), (int(seed),)) for seed in seeds]
+    )
+
+
+def class_of(config, seed):
+    """The class of a seed's picture where none is asked for; 0 for a run without classes."""
+    return seed % config.num_classes if config.num_classes else 0
+
+
+def labels_of(config, classes):
+    """One-hot labels float32 [len(classes), K]; [N, 0] for a run without classes."""
+    one_hot = np.eye(max(config.num_classes, 1), dtype=np.float32)[:, : config.num_classes]
+    return one_hot[np.asarray(classes, np.int64)]

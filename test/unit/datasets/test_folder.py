@@ -1,0 +1,161 @@
+"""Finding the pictures of a folder: names, nesting, links, patterns, classes."""
+
+import os
+
+import pictures
+import pytest
+
+from config import UserError
+from datasets.folder import find_pictures
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    return folder
+
+
+def touch(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def found(root, **options):
+    return list(find_pictures(str(root), name="set", **options).names)
+
+
+def test_every_common_kind_in_any_case_and_depth(root):
+    touch(root, "b.jpg", "a.JPEG", "c.Png", "deep/er/d.bmp", "deep/e.webp")
+    touch(root, "notes.txt", "f.gif", "jpg", ".hidden.jpg", ".folder/g.jpg", "deep/._c.jpg")
+    assert found(root) == ["a.JPEG", "b.jpg", "c.Png", "deep/e.webp", "deep/er/d.bmp"]
+
+
+def test_names_in_any_script(root):
+    names = [
+        "face 1.jpg",
+        "人脸/图片 二.png",
+        "صورة/وجه.jpg",
+        "[0-9]*?.jpg",
+        "-x.jpg",
+        "é\u0301.png",
+    ]
+    for number, name in enumerate(names):
+        pictures.write(root / name, pictures.colours(5, 4, seed=number))
+    source = find_pictures(str(root), name="set")
+    assert sorted(source.names) == sorted(names)
+    for index, name in enumerate(source.names):
+        with source.open(index) as file:
+            assert file.read() == (root / name).read_bytes()
+
+
+def test_a_name_that_is_no_unicode(root):
+    with open(os.path.join(os.fsencode(str(root)), b"\xff\xfe.jpg"), "wb") as file:
+        file.write(b"x")
+    source = find_pictures(str(root), name="set")
+    with source.open(0) as file:
+        assert file.read() == b"x"
+    assert len(source.stamp()) == 64
+
+
+def test_links_are_followed_and_loops_end(root, tmp_path):
+    touch(root, "real/a.jpg", "real/deep/b.jpg")
+    touch(tmp_path, "elsewhere/c.jpg", "d.jpg")
+    links = {
+        "again": root / "real",
+        "real/up": root,
+        "real/deep/self": root / "real" / "deep",
+        "away": tmp_path / "elsewhere",
+        "file.jpg": tmp_path / "d.jpg",
+        "loop.jpg": root / "loop.jpg",
+        "dead.jpg": tmp_path / "nowhere",
+        "dead": tmp_path / "none",
+    }
+    for name, target in links.items():
+        os.symlink(str(target), str(root / name))
+    names = found(root)
+    assert names == [
+        "away/c.jpg",
+        "dead.jpg",
+        "file.jpg",
+        "loop.jpg",
+        "real/a.jpg",
+        "real/deep/b.jpg",
+    ]
+    with pytest.raises(OSError):  # named and counted when it is read
+        find_pictures(str(root), name="set").open(names.index("dead.jpg"))
+
+
+def test_a_link_to_the_folder_itself(root, tmp_path):
+    touch(root, "a.jpg")
+    os.symlink(str(root), str(tmp_path / "link"))
+    assert found(tmp_path / "link") == ["a.jpg"]
+
+
+def test_a_pipe_is_no_picture(root):
+    touch(root, "a.jpg")
+    os.mkfifo(str(root / "pipe.jpg"))
+    assert found(root) == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "pattern, names",
+    [
+        ("*.gif", ["c.gif"]),
+        ("*.jpg", ["a.jpg", "deep/d.jpg"]),
+        ("?.JPG", ["b.JPG"]),
+        ("deep/*", ["deep/d.jpg"]),
+        ("*", ["a.jpg", "b.JPG", "c.gif", "deep/d.jpg", "e.txt"]),
+    ],
+)
+def test_a_pattern(root, pattern, names):
+    touch(root, "a.jpg", "b.JPG", "c.gif", "deep/d.jpg", "e.txt")
+    assert found(root, pattern=pattern) == names
+
+
+def test_classes_are_the_first_folders_sorted(root):
+    touch(root, "dog/1.jpg", "cat/2.jpg", "cat/deep/3.jpg", "狐/4.jpg")
+    source = find_pictures(str(root), name="set", labelled=True)
+    assert source.class_names == ("cat", "dog", "狐")
+    assert [source.class_names[k] for k in source.classes] == [
+        name.split("/")[0] for name in source.names
+    ]
+    unlabelled = find_pictures(str(root), name="set")
+    assert unlabelled.class_names == () and unlabelled.classes.tolist() == [0] * 4
+
+
+def test_a_picture_without_a_class_is_named(root):
+    touch(root, "dog/1.jpg", "stray.jpg")
+    with pytest.raises(UserError, match="--labels: stray.jpg"):
+        find_pictures(str(root), name="set", labelled=True)
+
+
+def test_nothing_there(root, tmp_path):
+    with pytest.raises(UserError, match="--data_path: there is no folder .*missing"):
+        find_pictures(str(tmp_path / "missing"), name="set")
+    with pytest.raises(UserError, match="--data_path: no pictures .* among the 0 files in"):
+        find_pictures(str(root), name="set")
+    touch(root, "notes.txt")
+    with pytest.raises(UserError, match="--data_path: there is no folder"):
+        find_pictures(str(root / "notes.txt"), name="set")
+    with pytest.raises(
+        UserError, match=r"--input_fname_pattern: '\*.jpg' matches none of the 1 file"
+    ):
+        find_pictures(str(root), name="set", pattern="*.jpg")
+
+
+def test_the_stamp_follows_every_change(root):
+    touch(root, "a.jpg", "b.jpg")
+    stamps = [find_pictures(str(root), name="set").stamp() for _ in range(2)]
+    assert stamps[0] == stamps[1]
+    (root / "a.jpg").write_bytes(b"longer")
+    stamps.append(find_pictures(str(root), name="set").stamp())
+    os.utime(str(root / "b.jpg"), (1, 1))
+    stamps.append(find_pictures(str(root), name="set").stamp())
+    os.rename(str(root / "b.jpg"), str(root / "c.jpg"))
+    stamps.append(find_pictures(str(root), name="set").stamp())
+    touch(root, "d.jpg")
+    stamps.append(find_pictures(str(root), name="set").stamp())
+    assert len(set(stamps)) == 5

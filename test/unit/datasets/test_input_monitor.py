@@ -1,0 +1,99 @@
+"""What the pipeline tells of itself: how long a step waited for its batch, why there is none."""
+
+import numpy as np
+import pytest
+
+import checkpoint
+import config as options
+import utils
+from config import Config, UserError
+from datasets import pipeline, synthetic
+from datasets.registry import open_dataset
+from devices.device import open_device
+from devices.ranks import SINGLE_PROCESS
+from training import loop, run
+
+SMALL = Config(
+    dataset="synthetic",
+    output_height=16,
+    batch_size=8,
+    z_dim=4,
+    gf_dim=2,
+    df_dim=2,
+    sample_num=4,
+    epoch=1,
+    train_size=48,
+    seed=3,
+    train=True,
+    progress="off",
+)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Sets what `time.perf_counter` says in the pipeline."""
+
+    def set_to(seconds):
+        monkeypatch.setattr(pipeline.time, "perf_counter", lambda: seconds)
+
+    return set_to
+
+
+def test_the_share_of_a_step_that_was_waited(clock):
+    watch = pipeline.InputMonitor()
+    watch.start(step=5, draw=1)
+    for now, step in ((100.0, 5), (103.0, 6), (113.0, 7)):
+        clock(now)
+        watch.ready(step, 1)
+    clock(104.0)
+    assert watch.share_waited(started=101.0) == 0  # it was there before it was needed
+    assert watch.share_waited(started=102.0) == 0.5  # 102 .. 103 of 102 .. 104
+    assert watch.share_waited(started=102.0) == 1  # never more than all of it
+
+
+def test_a_restart_forgets_what_was_ready(clock):
+    watch = pipeline.InputMonitor()
+    watch.start(step=0, draw=0)
+    clock(3.0)
+    watch.ready(0, 0)
+    watch.start(step=0, draw=1)
+    watch.ready(1, 0)  # a thread of the stream before
+    clock(9.0)
+    watch.ready(0, 1)
+    clock(10.0)
+    assert watch.share_waited(started=8.0) == 0.5
+
+
+def test_only_the_next_steps_failure_is_raised():
+    watch = pipeline.InputMonitor()
+    watch.start(step=0, draw=0)
+    watch.failed(1, 0, UserError("gone"))
+    watch.raise_failure()
+    watch.share_waited(started=0.0)
+    with pytest.raises(pipeline.InputError, match="^gone$"):
+        watch.raise_failure()
+
+
+def test_input_that_fails_ends_the_run_in_one_line_and_keeps_its_work(graph, tmp_path):
+    del graph
+    config, dataset = open_dataset(SMALL._replace(out_dir=str(tmp_path), out_name="run"))
+    fatal = set(pipeline.batch_indices(dataset, 4, config=config))
+    sound_read = synthetic.coloured_discs(height=16, width=16).read
+
+    def read(indices):
+        if fatal.issuperset(indices):
+            raise UserError("--max_bad_files: enough")
+        return sound_read(indices)
+
+    dataset = dataset._replace(read=read)
+    device = open_device(config)
+    with run.opened_run(
+        config, dataset, SINGLE_PROCESS, session_config=device.session_config
+    ) as config, pytest.raises(UserError, match="^--max_bad_files: enough$"):
+        loop.train(config=config, dataset=dataset, device=device, ranks=SINGLE_PROCESS)
+    found = checkpoint.newest(options.checkpoint_dir(config), warn=pytest.fail)
+    assert found.step == 4
+    lines = utils.read_json_lines(str(tmp_path / "run" / "metrics.jsonl"))
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    assert all(0 <= line["input_wait"] <= 1 for line in lines)
+    assert np.isfinite([line["d_loss"] for line in lines]).all()

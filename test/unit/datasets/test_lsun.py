@@ -1,0 +1,187 @@
+"""LSUN's LMDB read in place, and folders of exported pictures."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import lmdb
+import numpy as np
+import pictures
+import pytest
+from PIL import Image
+
+from config import Config, UserError
+from datasets import lsun
+from datasets.registry import open_dataset
+
+SIZE = dict(output_height=8, output_width=6, cache="off")
+
+
+def make_database(folder, count=5, broken=()):
+    """An LMDB as LSUN's are: 40 hexadecimal digits to a JPEG; returns the pictures' bytes by key."""
+    os.makedirs(str(folder))
+    values = {}
+    for number in range(count):
+        key = f"{count - number:040x}".encode()
+        values[key] = (
+            b"broken"
+            if number in broken
+            else pictures.encoded(pictures.colours(30, 40, number), "JPEG", quality=90)
+        )
+    environment = lmdb.open(str(folder), map_size=1 << 24)
+    with environment.begin(write=True) as transaction:
+        for key, value in values.items():
+            transaction.put(key, value)
+    environment.close()
+    return values
+
+
+def golden(value):
+    return np.asarray(Image.open(pictures.opened(value)).resize((6, 8), Image.BILINEAR))
+
+
+def opened(**options):
+    return open_dataset(Config(dataset="lsun", **dict(SIZE, **options)))
+
+
+@pytest.mark.parametrize("below", ["", "bedroom_train_lmdb"])
+def test_read_in_place(tmp_path, below, capsys):
+    values = make_database(tmp_path / "set" / below)
+    config, dataset = opened(data_path=str(tmp_path / "set"))
+    pixels, labels = dataset.read([4, 0, 2])
+    ordered = [golden(values[key]) for key in sorted(values)]
+    assert np.array_equal(pixels, [ordered[4], ordered[0], ordered[2]]) and labels.shape == (3, 0)
+    assert (dataset.num_examples, dataset.architecture, config.channels) == (5, "image", 3)
+    assert "5 pictures in {}".format(tmp_path / "set" / below) in capsys.readouterr().out
+    assert sorted(os.listdir(str(tmp_path / "set" / below)))[0] == "data.mdb"
+
+
+def test_nothing_is_written_into_the_database(tmp_path):
+    make_database(tmp_path / "set")
+    os.remove(str(tmp_path / "set" / "lock.mdb"))
+    before = (tmp_path / "set" / "data.mdb").read_bytes()
+    opened(data_path=str(tmp_path / "set"))[1].read(range(5))
+    assert os.listdir(str(tmp_path / "set")) == ["data.mdb"]
+    assert (tmp_path / "set" / "data.mdb").read_bytes() == before
+
+
+def test_a_broken_value_is_named_and_replaced(tmp_path, capsys):
+    values = make_database(tmp_path / "set", broken=(3,))  # the second key in their order
+    pixels, _ = opened(data_path=str(tmp_path / "set"))[1].read(range(5))
+    keys = sorted(values)
+    assert np.array_equal(pixels[1], golden(values[keys[2]]))
+    assert f"{keys[1].decode()}: no picture" in capsys.readouterr().err
+
+
+def test_packed_like_any_other_set(tmp_path, monkeypatch):
+    make_database(tmp_path / "set")
+    expected = opened(data_path=str(tmp_path / "set"))[1].read(range(5))[0]
+    options = dict(data_path=str(tmp_path / "set"), cache=str(tmp_path / "cache"), train=True)
+    assert np.array_equal(opened(**options)[1].read(range(5))[0], expected)
+    monkeypatch.setattr(
+        "datasets.images.decode", lambda *unused: pytest.fail("a value was decoded")
+    )
+    assert np.array_equal(opened(**options)[1].read(range(5))[0], expected)
+
+
+def test_the_category_is_found_or_fetched(tmp_path, monkeypatch):
+    asked = []
+    made = tmp_path / "made"
+    make_database(made)
+    monkeypatch.setattr(
+        "download.ensure", lambda *what, **how: asked.append((what, how)) or str(made)
+    )
+    assert opened(data_dir=str(tmp_path), category="tower")[1].num_examples == 5
+    assert asked == [(("lsun", str(tmp_path)), {"category": "tower"})]
+    make_database(tmp_path / "lsun" / "kitchen_train_lmdb", count=3)
+    assert opened(data_dir=str(tmp_path), category="kitchen")[1].num_examples == 3
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("where", ["data_dir", "data_path", "category"])
+def test_exported_pictures(tmp_path, where):
+    folder = tmp_path / "lsun" / "bedroom"
+    for number in range(3):
+        pictures.write(folder / "a" / "b" / f"{number}.webp", pictures.colours(30, 40, number))
+    given = {
+        "data_dir": dict(data_dir=str(tmp_path)),
+        "data_path": dict(data_path=str(folder)),
+        "category": dict(data_path=str(tmp_path / "lsun")),
+    }[where]
+    assert opened(**given)[1].num_examples == 3
+
+
+def test_a_database_under_any_name(tmp_path):
+    make_database(tmp_path / "mine")
+    config, dataset = open_dataset(Config(dataset="mine", data_dir=str(tmp_path), **SIZE))
+    assert dataset.num_examples == 5
+
+
+@pytest.mark.parametrize(
+    "damage, part",
+    [
+        ("empty", "no pictures"),
+        ("text", "not an LMDB"),
+        ("cut", "data.mdb of"),
+        ("page", "breaks off"),
+    ],
+)
+def test_what_is_no_whole_database(tmp_path, damage, part):
+    make_database(tmp_path / "set", count=0 if damage == "empty" else 5)
+    path = tmp_path / "set" / "data.mdb"
+    data = path.read_bytes()
+    if damage != "empty":
+        path.write_bytes(
+            {"text": b"text " * 5000, "cut": data[:-4096], "page": data[:4150]}[damage]
+        )
+    with pytest.raises(UserError) as error:
+        opened(data_path=str(tmp_path / "set"))
+    assert str(error.value).startswith("--data_path: ") and part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("flag, value", [("labels", "folder"), ("input_fname_pattern", "*.jpg")])
+def test_options_of_folders_are_refused(tmp_path, flag, value):
+    make_database(tmp_path / "set")
+    with pytest.raises(UserError, match=f"^--{flag}: .* is a database"):
+        opened(data_path=str(tmp_path / "set"), **{flag: value})
+
+
+def test_a_key_that_is_gone_is_a_bad_file(tmp_path, capsys):
+    values = make_database(tmp_path / "set")
+    dataset = opened(data_path=str(tmp_path / "set"))[1]
+    subprocess.check_call(
+        [
+            sys.executable,
+            "-c",
+            (
+                "import lmdb, sys\nenvironment = lmdb.open(sys.argv[1], map_size=1 << 24)\n"
+                "with environment.begin(write=True) as transaction:\n"
+                "    transaction.delete(sys.argv[2].encode())\nenvironment.close()"
+            ),
+            str(tmp_path / "set"),
+            sorted(values)[0].decode(),
+        ]
+    )
+    assert np.array_equal(dataset.read([0])[0][0], golden(values[sorted(values)[1]]))
+    assert "gone from the database" in capsys.readouterr().err
+
+
+def test_opened_twice_in_one_process(tmp_path):
+    make_database(tmp_path / "set")
+    first, second = [opened(data_path=str(tmp_path / "set"))[1] for _ in range(2)]
+    assert np.array_equal(first.read(range(5))[0], second.read(range(5))[0])
+
+
+def test_read_from_many_threads(tmp_path):
+    make_database(tmp_path / "set", count=40)
+    dataset = opened(data_path=str(tmp_path / "set"))[1]
+    expected = dataset.read(range(40))[0]
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: dataset.read(range(40))[0], range(16)))
+    assert all(np.array_equal(result, expected) for result in results)
+
+
+def test_a_category_that_is_not_there(tmp_path):
+    assert lsun.find_database(str(tmp_path), "bedroom") is None

@@ -1,0 +1,128 @@
+"""A step's batch is a function of (seed, step, rank) and nothing else."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+import config as options
+from config import Config, UserError
+from datasets import pipeline, synthetic
+from devices.ranks import SINGLE_PROCESS
+
+CONFIG = Config(dataset="synthetic_mnist", batch_size=32, z_dim=4, seed=9)
+DATASET = synthetic.labelled_discs()
+
+
+def epoch_of(step_range, **kwargs):
+    return np.concatenate([pipeline.batch_indices(DATASET, step, **kwargs) for step in step_range])
+
+
+def test_an_epoch_shows_each_example_once_and_the_next_in_another_order():
+    steps = pipeline.steps_per_epoch(DATASET, batch_size=32)
+    assert steps == DATASET.num_examples // 32
+    first = epoch_of(range(steps), config=CONFIG)
+    second = epoch_of(range(steps, 2 * steps), config=CONFIG)
+    assert sorted(first) == sorted(second) == list(range(DATASET.num_examples))
+    assert first.tolist() != second.tolist()
+
+
+def test_train_size_uses_one_fixed_subset():
+    config = CONFIG._replace(train_size=100)
+    first, second = epoch_of(range(3), config=config), epoch_of(range(3, 6), config=config)
+    assert len(set(first)) == 96  # the incomplete batch is dropped
+    assert len(set(first) | set(second)) <= 100
+
+
+@pytest.mark.parametrize("change", [dict(seed=10), dict(draw=1)])
+def test_another_seed_or_draw_gives_another_order_and_z(change):
+    draw = change.get("draw", 0)
+    config = CONFIG._replace(seed=change.get("seed", 9))
+    _, _, z = pipeline.read_batch(DATASET, 5, config=CONFIG)
+    _, _, other_z = pipeline.read_batch(DATASET, 5, config=config, draw=draw)
+    assert not np.array_equal(z, other_z)
+    assert (
+        epoch_of(range(2), config=CONFIG).tolist()
+        != epoch_of(range(2), config=config, draw=draw).tolist()
+    )
+
+
+def test_ranks_share_an_epoch_and_draw_their_own_z():
+    steps = pipeline.steps_per_epoch(DATASET, batch_size=32, ranks_size=3)
+    shards = [epoch_of(range(steps), config=CONFIG, rank=rank, ranks_size=3) for rank in range(3)]
+    assert len(set(np.concatenate(shards))) == 3 * 32 * steps
+    z = [
+        pipeline.read_batch(DATASET, 0, config=CONFIG, rank=rank, ranks_size=3)[2]
+        for rank in (0, 1)
+    ]
+    assert not np.array_equal(*z)
+
+
+@pytest.mark.parametrize(
+    "z_dist, low, high, mean",
+    [("uniform_signed", -1, 1, 0), ("uniform_unsigned", 0, 1, 0.5), ("normal01", -9, 9, 0)],
+)
+def test_latents(z_dist, low, high, mean):
+    z = pipeline.latents(z_dist, (4000, 3), (1, 2))
+    assert z.dtype == np.float32 and low <= z.min() and z.max() < high
+    assert abs(z.mean() - mean) < 0.05
+    assert np.array_equal(z, pipeline.latents(z_dist, (4000, 3), (1, 2)))
+    assert not np.array_equal(z, pipeline.latents(z_dist, (4000, 3), (1, 3)))
+
+
+def test_scaled():
+    pixels = np.array([0, 127.5, 255], np.float32)
+    assert pipeline.scaled(pixels, (-1.0, 1.0)).tolist() == [-1, 0, 1]
+    assert pipeline.scaled(pixels, (0.0, 1.0)).tolist() == [0, 0.5, 1]
+
+
+def test_more_than_the_set_holds_is_refused():
+    with pytest.raises(UserError, match="--batch_size"):
+        pipeline.steps_per_epoch(DATASET, batch_size=3000)
+    with pytest.raises(UserError, match="--batch_size"):
+        pipeline.steps_per_epoch(DATASET, batch_size=64, train_size=50)
+
+
+def test_the_stream_is_read_batch_from_any_step_on(graph):
+    config = CONFIG._replace(batch_size=8)
+    stream = pipeline.input_pipeline(
+        DATASET, config=config, value_range=(0.0, 1.0), ranks=SINGLE_PROCESS
+    )
+    assert stream.batch.images.shape.as_list() == [8, 28, 28, 1]
+    with tf.Session() as session:
+        for first_step, draw in ((0, 0), (300, 0), (3, 2)):
+            stream.start(session, first_step, draw)
+            for step in range(first_step, first_step + 3):
+                images, labels, z = pipeline.read_batch(DATASET, step, config=config, draw=draw)
+                got = session.run(stream.batch)
+                np.testing.assert_allclose(got.images, images / 255.0, atol=1e-6)
+                assert np.array_equal(got.labels, labels) and np.array_equal(got.z, z)
+
+
+def test_sample_inputs_are_fixed():
+    config = CONFIG._replace(sample_num=23)
+    first, again = [
+        pipeline.sample_inputs(DATASET, config=config, value_range=(0, 1)) for _ in range(2)
+    ]
+    assert all(np.array_equal(*parts) for parts in zip(first, again))
+    assert first.images.shape == (23, 28, 28, 1) and first.images.max() <= 1
+    assert first.labels.argmax(1).tolist() == [k % 10 for k in range(23)]
+
+
+def test_synthetic_sets():
+    for dataset in (synthetic.labelled_discs(), synthetic.coloured_discs(height=12, width=20)):
+        images, labels = dataset.read(np.array([3, 4, 3]))
+        assert images.shape == (3,) + dataset.image_shape and images.dtype == np.uint8
+        assert labels.shape == (3, dataset.num_classes) and labels.dtype == np.float32
+        assert np.array_equal(images[0], images[2]) and not np.array_equal(images[0], images[1])
+
+
+def test_open_dataset_fills_the_sizes():
+    from datasets.registry import open_dataset
+
+    config, _ = open_dataset(Config(dataset="synthetic", output_height=16, output_width=24))
+    assert (config.output_height, config.output_width, config.channels) == (16, 24, 3)
+    assert (config.architecture, config.num_classes) == ("image", 0)
+    with pytest.raises(UserError, match="--output_height"):
+        open_dataset(Config(dataset="synthetic_mnist", output_height=64))
+    with pytest.raises(UserError, match="--dataset"):
+        open_dataset(options.Config(dataset="/no/such/set"))

@@ -1,0 +1,140 @@
+"""The command line's view of the data sets: names, paths, refusals."""
+
+import os
+import subprocess
+import sys
+
+import pictures
+import pytest
+
+import config as options
+import main
+from config import Config, UserError
+from datasets.registry import OPENERS, open_dataset
+
+
+@pytest.fixture
+def flags():
+    """Parses a command line anew each time, as a fresh process does."""
+    from absl import flags as absl_flags
+
+    def parse(*arguments):
+        values = absl_flags.FlagValues()
+        main.define_flags(values)
+        values(["main.py"] + list(arguments))
+        return main.config_from_flags(values)
+
+    return parse
+
+
+def test_data_path_names_the_set_unless_dataset_does(flags, tmp_path):
+    folder = str(tmp_path / "my faces")
+    assert flags("--data_path=" + folder).dataset == "my faces"
+    assert flags("--data_path=" + folder + "/").dataset == "my faces"
+    assert flags("--data_path=" + folder, "--dataset=celebA").dataset == "celebA"
+    assert flags().dataset == Config().dataset
+    assert flags("--data_path=/").dataset == Config().dataset
+
+
+def test_cache_is_a_word_or_an_absolute_path(flags, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert [flags("--cache=" + word).cache for word in ("auto", "off")] == ["auto", "off"]
+    assert flags("--cache=packed").cache == str(tmp_path / "packed")
+    assert flags("--cache=~/packed").cache == os.path.expanduser("~/packed")
+
+
+def test_every_opener_is_in_the_help():
+    help_text = main.flags.FlagValues()
+    main.define_flags(help_text)
+    assert all(name in help_text["dataset"].help for name in OPENERS)
+
+
+def test_celeba_in_the_data_folder_is_found(tmp_path, monkeypatch):
+    pictures.write(tmp_path / "made" / "000001.jpg", pictures.colours(218, 178))
+    asked = []
+    monkeypatch.setattr(
+        "download.ensure", lambda *what: asked.append(what) or str(tmp_path / "made")
+    )
+    config, dataset = open_dataset(Config(dataset="celebA", data_dir=str(tmp_path), cache="off"))
+    assert asked == [("celebA", str(tmp_path))] and dataset.num_examples == 1
+    assert (config.output_height, config.output_width, config.channels) == (64, 64, 3)
+
+
+def test_a_failed_download_is_the_users_line(tmp_path, monkeypatch):
+    import download
+
+    def ensure(*unused):
+        raise download.DownloadError("celebA: nothing answered")
+
+    monkeypatch.setattr(download, "ensure", ensure)
+    with pytest.raises(UserError, match="^celebA: nothing answered$"):
+        open_dataset(Config(dataset="celebA", data_dir=str(tmp_path)))
+
+
+@pytest.fixture
+def few_pictures(tmp_path):
+    """A folder `few` of three small pictures beside an empty one."""
+    for number in range(3):
+        pictures.write(tmp_path / "few" / f"{number}.png", pictures.colours(9, 7))
+    (tmp_path / "empty").mkdir()
+    return str(tmp_path / "few")
+
+
+@pytest.mark.parametrize(
+    "arguments, part",
+    [
+        (["--dataset=nowhere"], "--dataset: 'nowhere' is none of"),
+        (["--data_path={folder}/missing"], "--data_path: there is no folder"),
+        (["--data_path={folder}/empty"], "--data_path: no pictures"),
+        (
+            ["--data_path={folder}/few", "--input_fname_pattern=*.tif"],
+            "--input_fname_pattern: '*.tif'",
+        ),
+        (
+            ["--data_path={folder}/few"],
+            "--batch_size: 64 x 1 rank(s) is more than the 3 pictures of few",
+        ),
+        (
+            ["--data_path={folder}/few", "--crop", "--input_height=108"],
+            "--crop: 0.png is 9x7, smaller",
+        ),
+        (
+            ["--data_path={folder}/few", "--max_bad_files=some"],
+            "--max_bad_files: 'some' is neither",
+        ),
+        (["--data_path={folder}/few", "--labels=folder"], "--labels: 0.png is in no sub-folder"),
+        (["--data_path={folder}/few", "--channels=2"], "--channels: 1 (grey) or 3 (colour), not 2"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, part, tmp_path, flags, few_pictures):
+    arguments = [argument.format(folder=tmp_path) for argument in arguments]
+    with pytest.raises(UserError) as error:
+        config = flags(
+            "--train",
+            "--out_dir=" + str(tmp_path / "out"),
+            "--data_dir=" + str(tmp_path),
+            *arguments,
+        )
+        options.check(config)
+        main.run(config)
+    assert str(error.value).startswith(part) and "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mistake_ends_the_program_with_exit_code_2(tmp_path, few_pictures):
+    done = subprocess.run(
+        [
+            sys.executable,
+            main.__file__,
+            "--train",
+            "--data_path=" + few_pictures,
+            "--crop",
+            "--input_height=108",
+            "--out_dir=" + str(tmp_path / "out"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("main.py: --crop: 0.png is 9x7")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,180 @@
+"""The mixlist file, JSON with positions, and the rank table."""
+
+import json
+
+import pytest
+
+from config import UserError
+from devices import located_json, mixlist, npu_options, rank_table
+
+
+def complaint(tmp_path, text):
+    path = tmp_path / "list.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError) as error:
+        mixlist.check(str(path))
+    line = str(error.value)
+    assert line.startswith(f"--modify_mixlist: {path}: ") and "\n" not in line
+    return line.split("list.json: ", 1)[1]
+
+
+def test_the_projects_own_list():
+    mixlist.check(npu_options.DEFAULT_MIXLIST)
+    with open(npu_options.DEFAULT_MIXLIST, encoding="utf-8") as file:
+        assert json.load(file) == {"black-list": {"to-add": ["MatMulV2"]}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        '{"black-list": {}}',
+        '{"white-list": {"to-add": []}}',
+        '{"black-list": {"to-add": ["A", "B"], "to-remove": ["C"]}, "white-list": {"to-add": ["C"]}}',
+        '{"black-list": {"to-add": ["A"]}, "white-list": {"to-remove": ["A"]}}',  # moved: the manual's
+    ],
+)
+def test_sound_lists(tmp_path, text):
+    (tmp_path / "list.json").write_text(text)
+    mixlist.check(str(tmp_path / "list.json"))
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("", "line 1, column 1: "),
+        ('{\n  "black-list" {}\n}', "line 2, column 16: Expecting ':' delimiter"),
+        ('{"black-list": {"to-add": [NaN]}}', "NaN is not JSON"),
+        (b'{"black-list": {"to-add": ["\xff"]}}', "not UTF-8 text (byte 28)"),
+        ("[" * 100000, "nested too deeply"),
+        ("[1]", "line 1, column 1: the whole: must be an object of black-list and white-list"),
+        (
+            '{\n "grey-list": {}}',
+            "line 2, column 2: grey-list: no such name here; there are black-list and white-list",
+        ),
+        (
+            '{"black-list": {\n\n   "add": []}}',
+            "line 3, column 4: black-list.add: no such name here; there are to-add and to-remove",
+        ),
+        ('{"black-list": []}', "line 1, column 2: black-list: must be an object"),
+        ('{"black-list": {"to-add": "A"}}', "line 1, column 17: black-list.to-add: must be a list"),
+        (
+            '{"black-list": {"to-add": ["A",\n "B",\n  3]}}',
+            "line 3, column 3: black-list.to-add[2]: must be the type of an operator",
+        ),
+        ('{"black-list": {"to-add": ["A b"]}}', "line 1, column 28: black-list.to-add[0]: must be"),
+        ('{"black-list": {"to-add": [""]}}', "line 1, column 28: black-list.to-add[0]: must be"),
+        (
+            '{"black-list": {"to-add": ["A"]},\n "white-list": {"to-add": ["B", "A"]}}',
+            "line 2, column 33: white-list.to-add[1]: A stands in black-list.to-add already",
+        ),
+        (
+            '{"black-list": {"to-add": ["A"], "to-remove": ["A"]}}',
+            "line 1, column 48: black-list.to-remove[0]: A stands in black-list.to-add already",
+        ),
+        (
+            '{"black-list": {"to-remove": ["A"]}, "white-list": {"to-remove": ["A"]}}',
+            "line 1, column 67: white-list.to-remove[0]: A stands in black-list.to-remove already",
+        ),
+        (
+            '{"black-list": {"to-add": ["A"]},\n "black-list": {}}',
+            "line 2, column 2: black-list: named twice",
+        ),
+    ],
+)
+def test_faulty_lists(tmp_path, text, expected):
+    assert complaint(tmp_path, text).startswith(expected)
+
+
+def test_list_of_any_size_is_not_read(tmp_path):
+    assert complaint(tmp_path, " " * (located_json.MOST_CHARACTERS + 1)).startswith("more than")
+
+
+def test_list_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="--modify_mixlist: .*none.json: cannot be read: No such"):
+        mixlist.check(str(tmp_path / "none.json"))
+
+
+def test_positions_of_every_value():
+    document = located_json.parse('\n{"a": [1, {"b" :\t"x,]"}], "c\\"d": null}')
+    assert document.value == {"a": [1, {"b": "x,]"}], 'c"d': None}
+    found = {path: document.text[offset] for path, offset in document.offsets.items()}
+    assert found == {
+        (): "{",
+        ("a",): '"',
+        ("a", 0): "1",
+        ("a", 1): "{",
+        ("a", 1, "b"): '"',
+        ('c"d',): '"',
+    }
+    assert str(document.error(("a", 1, "b"), "no")) == "line 2, column 12: a[1].b: no"
+
+
+def table(**changes):
+    devices = [
+        {"device_id": str(k), "device_ip": f"192.168.1.{k}", "rank_id": str(k)} for k in range(2)
+    ]
+    return dict(
+        {
+            "server_count": "1",
+            "status": "completed",
+            "version": "1.0",
+            "server_list": [{"server_id": "10.0.0.1", "device": devices}],
+        },
+        **changes,
+    )
+
+
+def environ(tmp_path, content, **more):
+    path = tmp_path / "table.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return dict(
+        {"RANK_SIZE": "2", "RANK_ID": "1", "JOB_ID": "10086", "RANK_TABLE_FILE": str(path)}, **more
+    )
+
+
+def test_sound_rank_table(tmp_path):
+    assert rank_table.read(environ(tmp_path, table())) == rank_table.Cluster(rank=1, size=2)
+
+
+def with_device(index, **changes):
+    content = table()
+    device = content["server_list"][0]["device"][index]
+    device.update(changes)
+    for name in [name for name, value in device.items() if value is None]:
+        del device[name]
+    return content
+
+
+@pytest.mark.parametrize(
+    "content, expected",
+    [
+        ("{", "line 1, column 2: "),
+        ("[]", "line 1, column 1: the whole: must be an object"),
+        (table(server_count="2"), 'server_count: must be "1"'),
+        (table(status="initializing"), 'status: must be "completed"'),
+        (table(version="2.0"), 'version: must be "1.0"'),
+        (table(server_list={}), "server_list: must be a list"),
+        (table(server_list=[[]]), "server_list[0]: must be an object"),
+        (table(server_list=[{"device": []}]), "server_list[0]: server_id is missing"),
+        (with_device(1, rank_id=1), "server_list[0].device[1].rank_id: must be text in quotes"),
+        (with_device(1, rank_id="one"), "server_list[0].device[1].rank_id: must be a whole number"),
+        (with_device(1, rank_id="0"), "server_list[0].device[1].rank_id: given twice"),
+        (with_device(1, device_id="0"), "server_list[0].device[1].device_id: given twice"),
+        (
+            with_device(0, device_ip="here"),
+            "server_list[0].device[0].device_ip: must be an IP address",
+        ),
+        (with_device(0, device_ip=None), "server_list[0].device[0]: device_ip is missing"),
+        (
+            with_device(1, rank_id="7"),
+            "server_list: must hold the ranks 0 to 1 (RANK_SIZE=2), holds [0, 7]",
+        ),
+    ],
+)
+def test_faulty_rank_table(tmp_path, content, expected):
+    with pytest.raises(UserError) as error:
+        rank_table.read(environ(tmp_path, content))
+    line = str(error.value)
+    assert line.startswith("RANK_TABLE_FILE: {}: line 1, column ".format(tmp_path / "table.json"))
+    assert expected in line and "\n" not in line

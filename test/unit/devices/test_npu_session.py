@@ -1,0 +1,489 @@
+"""The NPU's session: what it is configured with, what is refused, and on which machine."""
+
+import glob
+import json
+import os
+import re
+import sys
+
+import pytest
+import tensorflow.compat.v1 as tf
+from absl import flags
+from fake_npu import factory
+from paths import ROOT
+
+import main
+from config import PRECISION_MODES, Config, UserError
+from devices import npu_options
+from devices.device import open_device
+from devices.ranks import SINGLE_PROCESS
+
+
+def npu_config(**options):
+    return Config(device="npu", **options)
+
+
+def open_quietly(config):
+    return open_device(config, say=lambda line: None)
+
+
+def parameters(config):
+    """{key: (accessor, value)} of the NpuOptimizer in a session's config."""
+    optimizers = open_quietly(config).session_config.graph_options.rewrite_options.custom_optimizers
+    assert [optimizer.name for optimizer in optimizers] == ["NpuOptimizer"]
+    found = {}
+    for key, value in optimizers[0].parameter_map.items():
+        accessor = value.WhichOneof("value")
+        found[key] = (accessor, getattr(value, accessor))
+    return found
+
+
+def refusal(config):
+    with pytest.raises(UserError) as error:
+        open_quietly(config)
+    line = str(error.value)
+    assert "\n" not in line
+    return line
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys):
+    """Runs the whole program with options, which must end it with code 2; returns its one line."""
+
+    def run(**options):
+        values = flags.FlagValues()
+        main.define_flags(values)
+        monkeypatch.setattr(flags, "FLAGS", values)
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        assert main.main(["main.py", "--train", "--dataset=synthetic"] + arguments) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("main.py: ")
+        return line[len("main.py: ") :]
+
+    return run
+
+
+def run_once(config):
+    with tf.Graph().as_default(), tf.Session(config=open_quietly(config).session_config) as run:
+        return run.run(tf.constant(3) + 4)
+
+
+def test_plain_session_on_the_npu(any_release):
+    assert run_once(npu_config()) == 7
+    (event,) = any_release.record.of("session")
+    assert event["problems"] == []
+    assert any_release.record.of("session_captured") == []
+    expected = {"use_off_line": True, "precision_mode": "allow_mix_precision"}
+    if any_release.release.since(5):
+        expected["modify_mixlist"] = npu_options.DEFAULT_MIXLIST
+    assert event["options"] == expected
+
+
+def test_rewrites_and_placement(any_release):
+    proto = open_quietly(npu_config()).session_config
+    rewrite = proto.graph_options.rewrite_options
+    assert (rewrite.remapping, rewrite.memory_optimization) == (rewrite.OFF, rewrite.OFF)
+    assert proto.allow_soft_placement and not proto.log_device_placement
+    assert proto.graph_options.optimizer_options.global_jit_level == tf.OptimizerOptions.OFF
+
+
+def test_adapter_without_npu_config_proto(npu_bridge):
+    del npu_bridge.npu_init.npu_config_proto
+    assert parameters(npu_config())["use_off_line"] == ("b", True)
+
+
+@pytest.mark.parametrize("mode", PRECISION_MODES)
+def test_every_precision_mode(npu_bridge, mode):
+    config = npu_config(precision_mode=mode)
+    found = parameters(config)
+    assert found["precision_mode"] == ("s", mode.encode())
+    assert ("modify_mixlist" in found) == (mode == "allow_mix_precision")
+    run_once(config)
+    assert npu_bridge.record.of("session")[0]["problems"] == []
+
+
+def test_own_mixlist_is_sent_as_an_absolute_path(npu_bridge, tmp_path, monkeypatch):
+    (tmp_path / "mine.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    found = parameters(npu_config(modify_mixlist="mine.json"))
+    assert found["modify_mixlist"] == ("s", str(tmp_path / "mine.json").encode())
+
+
+def test_overflow_dump(npu_bridge, tmp_path):
+    folder = tmp_path / "new" / "overflow"
+    found = parameters(
+        npu_config(over_dump=True, over_dump_path=str(folder), dump_debug_mode="aicore_overflow")
+    )
+    assert found["enable_dump_debug"] == ("b", True)
+    assert found["dump_path"] == ("s", str(folder).encode())
+    assert found["dump_debug_mode"] == ("s", b"aicore_overflow")
+    assert "enable_dump" not in found and "dump_step" not in found
+    assert folder.is_dir()
+
+
+def test_data_dump(npu_bridge, tmp_path):
+    folder = tmp_path / "dump"
+    found = parameters(
+        npu_config(
+            data_dump_flag=True,
+            data_dump_path=str(folder),
+            data_dump_step="0|5|10-20",
+            dump_mode="output",
+        )
+    )
+    assert found["enable_dump"] == ("b", True)
+    assert found["dump_path"] == ("s", str(folder).encode())
+    assert found["dump_step"] == ("s", b"0|5|10-20")
+    assert found["dump_mode"] == ("s", b"output")
+    assert "enable_dump_debug" not in found
+    assert folder.is_dir()
+
+
+def test_no_dump_makes_no_folder(npu_bridge, tmp_path):
+    found = parameters(
+        npu_config(
+            over_dump_path=str(tmp_path / "a"),
+            data_dump_path=str(tmp_path / "b"),
+            data_save_path=str(tmp_path / "c"),
+        )
+    )
+    assert "dump_path" not in found and "profiling_mode" not in found
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_profiling(npu_bridge, tmp_path):
+    found = parameters(
+        npu_config(
+            profiling=True,
+            data_save_path=str(tmp_path / "profile"),
+            profiling_options='{"aicpu": "off"}',
+        )
+    )
+    assert found["profiling_mode"] == ("b", True)
+    accessor, text = found["profiling_options"]
+    assert accessor == "s"
+    assert json.loads(text.decode()) == {
+        "output": str(tmp_path / "profile"),
+        "training_trace": "on",
+        "task_trace": "on",
+        "hccl": "on",
+        "aicpu": "off",
+        "fp_point": "",
+        "bp_point": "",
+        "aic_metrics": "PipeUtilization",
+    }
+    assert (tmp_path / "profile").is_dir()
+
+
+@pytest.mark.parametrize(
+    "option, value, expected",
+    [
+        ("op_select_implmode", "high_precision", ("s", b"high_precision")),
+        ("session_device_id", 0, ("i", 0)),
+        ("session_device_id", 3, ("i", 3)),
+        ("graph_memory_max_size", 27917287424, ("s", b"27917287424")),
+        ("variable_memory_max_size", 5368709120, ("s", b"5368709120")),
+        ("iterations_per_loop", 10, ("i", 10)),
+    ],
+)
+def test_option_as_given(npu_bridge, option, value, expected):
+    assert parameters(npu_config(**{option: value}))[option] == expected
+    assert option not in parameters(npu_config())
+
+
+def test_sinking_keys(npu_bridge):
+    found = parameters(npu_config(iterations_per_loop=10))
+    assert found["enable_data_pre_proc"] == ("b", True)
+    assert found["mix_compile_mode"] == ("b", False)
+
+
+def test_everything_at_once_is_understood(any_release, tmp_path):
+    tuned = {} if any_release.release.since(13) else {"auto_tune_mode": "GA"}
+    run_once(
+        npu_config(
+            over_dump=True,
+            over_dump_path=str(tmp_path / "o"),
+            profiling=True,
+            data_save_path=str(tmp_path / "p"),
+            op_select_implmode="high_performance",
+            session_device_id=1,
+            graph_memory_max_size=1 << 30,
+            variable_memory_max_size=1 << 30,
+            iterations_per_loop=4,
+            **tuned,
+        )
+    )
+    (event,) = any_release.record.of("session")
+    assert event["problems"] == []
+    assert len(event["options"]) == 14 + len(tuned) + any_release.release.since(5)
+
+
+@pytest.mark.parametrize(
+    "options, flag",
+    [
+        (dict(precision_mode="half"), "flag --precision_mode=half: value should be one of"),
+        (dict(loss_scale="0.5"), "--loss_scale"),
+        (dict(loss_scale="inf"), "--loss_scale"),
+        (dict(loss_scale="fast"), "--loss_scale"),
+        (dict(loss_scale="1024", precision_mode="must_keep_origin_dtype"), "--loss_scale"),
+        (dict(modify_mixlist="x.json", precision_mode="force_fp16"), "--modify_mixlist"),
+        (dict(modify_mixlist="/no/such/file.json"), "--modify_mixlist: /no/such/file.json"),
+        (dict(over_dump=True, data_dump_flag=True), "--data_dump_flag"),
+        (dict(data_dump_step=""), "--data_dump_step"),
+        (dict(data_dump_step="1,2"), "--data_dump_step"),
+        (dict(data_dump_step="1||2"), "--data_dump_step"),
+        (dict(data_dump_step="-1"), "--data_dump_step"),
+        (dict(data_dump_step="20-10"), "--data_dump_step: the range 20-10"),
+        (dict(data_dump_step="5-5"), "--data_dump_step: the range 5-5"),
+        (dict(data_dump_step="|".join(map(str, range(101)))), "--data_dump_step: 101 items"),
+        (dict(profiling_options="{"), "--profiling_options: line 1, column 2"),
+        (dict(profiling_options="[]"), "--profiling_options"),
+        (
+            dict(profiling_options='{"aicpu": "yes"}'),
+            "--profiling_options: line 1, column 2: aicpu",
+        ),
+        (dict(profiling_options='{"output": 3}'), "--profiling_options: line 1, column 2: output"),
+        (dict(auto_tune_mode="RL;GA"), "--auto_tune_mode"),
+        (dict(auto_tune_mode="RL,RL"), "--auto_tune_mode"),
+    ],
+)
+@pytest.mark.parametrize("device", ["npu", "cpu"])
+def test_refused_on_any_device(npu_bridge, refused, device, options, flag):
+    assert refused(device=device, **options).startswith(flag)
+
+
+@pytest.mark.parametrize(
+    "options, flag",
+    [
+        (dict(over_dump=True), "over_dump_path"),
+        (dict(data_dump_flag=True), "data_dump_path"),
+        (dict(profiling=True), "data_save_path"),
+    ],
+)
+def test_folder_that_cannot_be_made(npu_bridge, refused, tmp_path, options, flag):
+    (tmp_path / "file").write_text("")
+    options[flag] = str(tmp_path / "file" / "folder")
+    assert refused(device="npu", **options).startswith(f"--{flag}: cannot be made or written")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_folder_that_cannot_be_written(npu_bridge, tmp_path):
+    tmp_path.chmod(0o500)
+    assert refusal(npu_config(over_dump=True, over_dump_path=str(tmp_path))).startswith(
+        "--over_dump_path"
+    )
+
+
+def test_folder_of_the_profiling_options(npu_bridge, refused, tmp_path):
+    (tmp_path / "file").write_text("")
+    options = json.dumps({"output": str(tmp_path / "file" / "x")})
+    assert refused(device="npu", profiling=True, profiling_options=options).startswith(
+        "--profiling_options: cannot be made"
+    )
+
+
+@pytest.mark.parametrize(
+    "release, option, known",
+    [
+        ("r1.3", "modify_mixlist", False),
+        ("r1.9", "modify_mixlist", True),
+        ("r1.3", "auto_tune_mode", True),
+        ("r1.9", "auto_tune_mode", True),
+        ("r1.15", "auto_tune_mode", False),
+    ],
+)
+def test_option_that_not_every_release_knows(tmp_path, release, option, known):
+    (tmp_path / "mine.json").write_text("{}")
+    value = {"modify_mixlist": str(tmp_path / "mine.json"), "auto_tune_mode": "RL,GA"}[option]
+    config = npu_config(**{option: value})
+    with factory.adapter(release):
+        if known:
+            assert parameters(config)[option] == ("s", value.encode())
+        else:
+            assert refusal(config) == (
+                f"--{option}: this release of the NPU adapter does not know it"
+            )
+
+
+def test_old_adapter_is_not_sent_the_default_mixlist():
+    lines = []
+    with factory.adapter("r1.3"):
+        open_device(npu_config(), say=lines.append)
+    assert "mixlist none" in lines[0]
+
+
+def test_what_is_said_of_the_npu(npu_bridge):
+    lines = []
+    device = open_device(npu_config(), say=lines.append)
+    assert device.kind == "npu"
+    (line,) = lines
+    assert "NPU" in line and "allow_mix_precision" in line and "dynamic" in line
+    assert npu_options.DEFAULT_MIXLIST in line
+
+
+def test_auto_takes_the_npu_where_there_is_one(npu_bridge):
+    assert open_quietly(Config()).kind == "npu"
+    assert len(npu_bridge.record.of("imported")) == 1
+    open_quietly(Config())
+    assert len(npu_bridge.record.of("imported")) == 1
+
+
+def test_auto_without_an_adapter():
+    lines = []
+    assert open_device(Config(), say=lines.append).kind == "cpu"
+    assert lines == ["device: CPU (no NPU adapter: No module named 'npu_bridge')"]
+
+
+def test_npu_without_an_adapter(refused):
+    line = refused(device="npu")
+    assert line.startswith("--device: ") and "No module named 'npu_bridge'" in line
+
+
+@pytest.mark.parametrize(
+    "source, text",
+    [
+        ("from npu_bridge import npu_bridge_handle", "cannot import name 'npu_bridge_handle'"),
+        ("import hccl.manage.api", "No module named 'hccl'"),
+        ("raise OSError('libascendcl.so: cannot open')", "libascendcl.so: cannot open"),
+    ],
+)
+def test_adapter_whose_cann_is_broken(tmp_path, monkeypatch, source, text):
+    (tmp_path / "npu_bridge").mkdir()
+    (tmp_path / "npu_bridge" / "__init__.py").write_text("")
+    (tmp_path / "npu_bridge" / "npu_init.py").write_text(source + "\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        assert text in refusal(Config(device="npu"))
+        lines = []
+        assert open_device(Config(), say=lines.append).kind == "cpu"
+        assert text in lines[0]
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "npu_bridge"]:
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_no_adapter_is_imported_off_the_npu(npu_bridge, device, monkeypatch):
+    monkeypatch.setattr(tf.config.experimental, "list_physical_devices", lambda kind: ["GPU:0"])
+    assert open_quietly(Config(device=device)).kind == device
+    assert "npu_bridge.npu_init" not in sys.modules
+
+
+def test_gpu_that_is_not_there(refused):
+    line = refused(device="gpu")
+    assert line.startswith("--device: no GPU is visible")
+
+
+def test_cpu_hides_gpus():
+    assert open_quietly(Config(device="cpu")).session_config.device_count["GPU"] == 0
+
+
+def test_without_effect_is_said_once():
+    lines = []
+    open_device(
+        Config(
+            device="cpu",
+            over_dump=True,
+            precision_mode="force_fp16",
+            over_dump_path=os.path.abspath("overflow"),
+        ),
+        say=lines.append,
+    )
+    assert lines[1:] == ["Ascend options have no effect on a CPU: --over_dump --precision_mode"]
+    lines = []
+    open_device(Config(device="cpu", profiling=True), say=lines.append)
+    assert len(lines) == 1
+    open_device(Config(device="cpu", over_dump_path="/o", data_dump_path="/d"), say=lines.append)
+    assert len(lines) == 2  # a folder without its switch asks for nothing
+
+
+def test_a_precision_mode_of_an_edited_options_file():
+    assert refusal(Config(device="cpu", precision_mode="half")).startswith("--precision_mode: half")
+
+
+def test_nothing_of_the_npu_is_sent_off_it():
+    proto = open_quietly(Config(device="cpu", over_dump=True)).session_config
+    assert not proto.graph_options.rewrite_options.custom_optimizers
+    rewrite = proto.graph_options.rewrite_options
+    assert rewrite.auto_mixed_precision == rewrite.DEFAULT
+
+
+@pytest.fixture
+def visible_gpu(monkeypatch):
+    """TensorFlow's list of devices with a GPU; none is computed on."""
+    monkeypatch.setattr(tf.config.experimental, "list_physical_devices", lambda kind: ["GPU:0"])
+
+
+def test_mixed_precision_on_a_gpu(visible_gpu, graph):
+    lines = []
+    device = open_device(Config(device="gpu"), say=lines.append)
+    rewrite = device.session_config.graph_options.rewrite_options
+    assert rewrite.auto_mixed_precision == rewrite.ON
+    assert "mixed precision" in lines[0] and "dynamic" in lines[0]
+    assert set(device.build_optimizer("d", SINGLE_PROCESS).readings()) == {
+        "d_loss_scale",
+        "d_skipped",
+    }
+
+
+def test_single_precision_on_a_gpu(visible_gpu, graph):
+    lines = []
+    device = open_device(
+        Config(device="gpu", precision_mode="must_keep_origin_dtype"), say=lines.append
+    )
+    rewrite = device.session_config.graph_options.rewrite_options
+    assert rewrite.auto_mixed_precision == rewrite.DEFAULT
+    assert lines[1] == "Ascend options have no effect on a GPU: --precision_mode"
+    assert device.build_optimizer("d", SINGLE_PROCESS).readings() == {}
+
+
+def test_only_one_file_imports_the_adapter_by_its_name():
+    """Import statements are `test_imports`' business."""
+    paths = glob.glob(os.path.join(ROOT, "*.py"))
+    for room in ("datasets", "devices", "training", "inference"):
+        paths += glob.glob(os.path.join(ROOT, room, "*.py"))
+    importers = set()
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            if re.search(r"""["']npu_bridge""", file.read()):
+                importers.add(os.path.relpath(path, ROOT))
+    assert importers == {os.path.join("devices", "npu.py")}
+
+
+@pytest.mark.parametrize(
+    "environment, text",
+    [
+        ({"RANK_SIZE": "8"}, "JOB_ID: must be set where RANK_SIZE is 8"),
+        ({"RANK_SIZE": "8", "JOB_ID": "1"}, "RANK_TABLE_FILE: must be set"),
+        (
+            {"RANK_SIZE": "8", "JOB_ID": "1", "RANK_TABLE_FILE": "table.json"},
+            "RANK_TABLE_FILE: must be an absolute path",
+        ),
+        (
+            {"RANK_SIZE": "8", "JOB_ID": "1", "RANK_TABLE_FILE": "/no/such.json"},
+            "RANK_TABLE_FILE: /no/such.json: cannot be read",
+        ),
+        ({"RANK_SIZE": "eight"}, "RANK_SIZE: must be a whole number"),
+        ({"RANK_SIZE": "0"}, "RANK_SIZE: must be"),
+        ({"RANK_SIZE": "2", "RANK_ID": "2"}, "RANK_ID: 2 is not below"),
+    ],
+)
+def test_ranks_that_cannot_meet(npu_bridge, refused, monkeypatch, environment, text):
+    for name in ("RANK_SIZE", "RANK_ID", "JOB_ID", "RANK_TABLE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert refused(device="npu").startswith(text)
+    open_quietly(Config(device="cpu"))  # nobody else's business
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"RANK_SIZE": "1"}, {"RANK_SIZE": ""}, {"RANK_SIZE": "1", "RANK_ID": "0", "JOB_ID": "9"}],
+)
+def test_one_device_needs_no_table(npu_bridge, monkeypatch, environment):
+    for name in ("RANK_SIZE", "RANK_ID", "JOB_ID", "RANK_TABLE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert open_quietly(npu_config()).kind == "npu"

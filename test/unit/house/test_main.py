@@ -1,0 +1,226 @@
+"""The command line: flags and their defaults, one line for each mistake, training and drawing."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from programs import SMALL, parsed, run_main, train_here
+
+import main
+import utils
+from config import Config, UserError
+
+# The reference's flags and their defaults; sizes follow the data set here.
+REFERENCE = dict(
+    epoch=25,
+    learning_rate=0.0002,
+    beta1=0.5,
+    train_size=None,
+    batch_size=64,
+    input_height=None,
+    input_width=None,
+    output_height=None,
+    output_width=None,
+    dataset="celebA",
+    input_fname_pattern=None,
+    out_name="",
+    checkpoint_dir="checkpoint",
+    sample_dir="samples",
+    train=False,
+    crop=False,
+    visualize=False,
+    export=False,
+    freeze=False,
+    max_to_keep=1,
+    sample_freq=200,
+    ckpt_freq=200,
+    z_dim=100,
+    z_dist="uniform_signed",
+    G_img_sum=False,
+    precision_mode="allow_mix_precision",
+    over_dump=False,
+    modify_mixlist=None,
+)
+
+
+def test_flags_of_the_reference_and_their_defaults():
+    config = parsed()
+    assert {name: getattr(config, name) for name in REFERENCE} == REFERENCE
+
+
+def test_every_field_has_its_flag_and_its_default():
+    config, defaults = parsed(), Config()
+    for name in Config._fields:
+        if name not in main.PATHS:
+            assert getattr(config, name) == getattr(defaults, name), name
+
+
+def test_values_reach_the_config(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = parsed(
+        "--train_size=6400", "--class=3", "--nofused_step", "--data_dir=x", "--train=True"
+    )
+    assert (config.train_size, config.classes, config.fused_step, config.train) == (
+        6400,
+        "3",
+        False,
+        True,
+    )
+    assert config.data_dir == str(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "arguments, flag",
+    [
+        (["--no_such_flag=1"], "no_such_flag"),
+        (["--epoch=x"], "--epoch"),
+        (["--epoch=0"], "--epoch"),
+        (["--batch_size=-1"], "--batch_size"),
+        (["--z_dist=gauss"], "--z_dist"),
+        (["--precision_mode=fp8"], "--precision_mode"),
+        (["--over_dump=perhaps"], "--over_dump"),
+        (["--train_size=0"], "--train_size"),
+        (["--resume"], "--resume"),
+        (["mnist"], "mnist"),
+        (["--seed=-5"], "--seed"),
+        (["--learning_rate=nan", "--train"], "--learning_rate"),
+        (["--train_size=nan"], "--train_size"),
+    ],
+)
+def test_a_wrong_flag_is_one_line_and_exit_code_2(arguments, flag, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["main.py"] + arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1 and flag in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_program_itself_exits_with_2(tmp_path):
+    done = run_main("--no_such_flag=1", cwd=str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1 and "no_such_flag" in done.stderr
+
+
+def test_help_names_every_flag():
+    done = run_main("--help")
+    assert done.returncode == 0
+    for name in ("epoch", "over_dump_path", "class", "iterations_per_loop"):
+        assert "--" + name in done.stdout or "--[no]" + name in done.stdout
+
+
+def test_without_tensorflow_it_says_what_to_run(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('No module named tensorflow')")
+    done = run_main("--dataset=mnist", env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "bash test/env.sh" in done.stderr
+
+
+def test_without_absl_it_says_what_to_run(tmp_path):
+    (tmp_path / "absl.py").write_text("raise ImportError('No module named absl')")
+    done = subprocess.run(
+        [sys.executable, main.__file__],
+        env={"PYTHONPATH": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "bash test/env.sh" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, flag",
+    [
+        (["--dataset=nowhere", "--train"], "--data"),
+        (["--dataset=synthetic", "--train", "--batch_size=100000"], "--batch_size"),
+        (["--dataset=synthetic_mnist", "--train", "--output_height=64"], "--output_height"),
+        (["--dataset=synthetic", "--out_name=none"], "none/FLAGS.json"),
+        (["--dataset=synthetic"], "--out_dir"),
+        (["--dataset=synthetic", "--train", "--resume"], "--resume"),
+        (["--dataset=synthetic", "--train", "--out_dir=/dev/null/x"], "--out_dir"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(arguments, flag, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=re.escape(flag)) as error:
+        main.run(parsed(*arguments))
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_train_then_draw_from_another_folder(tmp_path):
+    done = run_main(
+        "--train",
+        "--out_dir=out",
+        "--out_name=run",
+        "--train_size=160",
+        "--epoch=2",
+        "--sample_freq=8",
+        *SMALL,
+        cwd=str(tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("[ ")]
+    assert len(lines) == 20
+    assert re.fullmatch(
+        r"\[      11 Epoch:  1/ 2    0/  10 time: \d+\.\d{4}, d_loss: \d+\.\d{8}  "
+        r"g_loss: \d+\.\d{8}",
+        lines[10],
+    )
+    assert done.stdout.count("[Sample] d_loss: ") == 3
+    assert re.search(r"^Final accuracy d_loss \d+\.\d{8}$", done.stdout, re.MULTILINE)
+    run = tmp_path / "out" / "run"
+    for name in (
+        "FLAGS.json",
+        "metrics.jsonl",
+        "loss.png",
+        "events",
+        "samples/train.gif",
+        "samples/train_00000020.png",
+        "checkpoint/DCGAN.model-20.json",
+    ):
+        assert (run / name).exists(), name
+
+    drawn = run_main(
+        "--dataset=synthetic_mnist", "--out_dir=out", "--sample_num=7", cwd=str(tmp_path)
+    )
+    assert drawn.returncode == 0, drawn.stderr
+    assert "DCGAN.model-20" in drawn.stdout
+    picture = utils.read_png(str(run / "samples" / "test_00000020.png"))
+    assert picture.shape == (3 * 28, 3 * 28, 1)
+    assert not picture[56:, 28:].any() and picture[:56].any()
+
+
+def test_two_runs_of_one_seed_are_equal(tmp_path):
+    logs = []
+    for name in ("one", "two"):
+        _, text = train_here(tmp_path / name, "--train_size=64", "--epoch=1", "--seed=3")
+        logs.append(re.findall(r"[dg]_loss: \S+", text))
+    assert logs[0] == logs[1] and len(logs[0]) == 10
+    grids = [
+        utils.read_png(str(tmp_path / name / "run" / "samples" / "train_00000004.png"))
+        for name in ("one", "two")
+    ]
+    assert np.array_equal(*grids)
+
+
+def test_the_drawn_seed_is_printed_and_saved(tmp_path):
+    _, text = train_here(tmp_path, "--train_size=32", "--epoch=1")
+    seed = re.search(r"^seed: (\d+)$", text, re.MULTILINE).group(1)
+    assert f'"seed": {seed},' in (tmp_path / "run" / "FLAGS.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments, asked",
+    [
+        (["--evaluate"], "last"),
+        (["--evaluate", "--dataset=mnist"], "last"),
+        (["--evaluate", "all"], "all"),
+        (["--evaluate=features"], "features"),
+        ([], None),
+    ],
+)
+def test_evaluate_by_itself_is_the_last_checkpoint(arguments, asked):
+    assert main.parse(["main.py"] + arguments).evaluate == asked

@@ -1,0 +1,165 @@
+"""--evaluate on small runs: what it files, that it repeats itself, and what it refuses."""
+
+import json
+import os
+import sys
+import types
+
+import numpy as np
+import pytest
+from programs import run_main
+from small_runs import make_run
+from test_mnist import idx
+
+import config as options
+import main
+import utils
+from config import UserError
+from datasets import mnist, synthetic
+from inference import classifier, evaluate, html_report
+from inference.trained_run import find_run
+
+COUNTS = {"train": 600, "test": 200}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def mnist_run(tmp_path):
+    """A run with two checkpoints on a small set in MNIST's format, whose digits are discs."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    discs = synthetic.labelled_discs()
+    for part, first in (("train", 0), ("test", COUNTS["train"])):
+        images, labels = discs.read(np.arange(first, first + COUNTS[part]))
+        for name, items in zip(mnist.FILES[part], (images[..., 0], labels.argmax(1))):
+            (folder / name).write_bytes(idx(items))
+    asked = make_run(
+        tmp_path / "out",
+        "mnist",
+        steps=(3, 7),
+        dataset="mnist",
+        data_path=str(folder),
+        mnist_split="train",
+    )
+    return asked._replace(dataset="mnist", evaluate="last", eval_samples=150, progress="off")
+
+
+def results_of(tmp_path):
+    return json.loads((tmp_path / "out" / "run" / options.RESULTS_FILE).read_text())
+
+
+def test_every_checkpoint_has_its_figures_and_they_repeat_themselves(mnist_run, tmp_path, capsys):
+    assert main.run(mnist_run._replace(evaluate="all")) == 0
+    first = results_of(tmp_path)
+    assert [entry["step"] for entry in first["checkpoints"]] == [3, 7]
+    names = {"step", "one_nn_error", "frechet", "kid", "label_agreement"}
+    assert all(set(entry) == names for entry in first["checkpoints"])
+    assert first["checkpoints"][0]["frechet"] != first["checkpoints"][1]["frechet"]
+    assert first["real"]["frechet"] < min(entry["frechet"] for entry in first["checkpoints"])
+    assert first["real"]["one_nn_error"] < min(e["one_nn_error"] for e in first["checkpoints"])
+    assert os.path.getsize(str(tmp_path / "out" / "run" / evaluate.CURVE_FILE)) > 1000
+    assert "test pictures too" not in capsys.readouterr().out
+    assert main.run(mnist_run._replace(evaluate="all")) == 0
+    assert results_of(tmp_path) == first
+    main.run(mnist_run)
+    assert results_of(tmp_path)["checkpoints"] == first["checkpoints"][1:]
+    text = open(html_report.write_page(mnist_run), encoding="utf-8").read()
+    assert "one nn error" in text and "step 7" in text
+
+
+def test_a_run_that_saw_the_test_pictures_is_told_so(mnist_run, tmp_path, capsys):
+    path = tmp_path / "out" / "run" / "FLAGS.json"
+    path.write_text(path.read_text().replace('"mnist_split": "train"', '"mnist_split": "all"'))
+    evaluate.evaluate(mnist_run)
+    assert "trained on the test pictures too (--mnist_split=all)" in capsys.readouterr().out
+    evaluate.evaluate(mnist_run._replace(evaluate="features"))
+    assert "(--mnist_split=all); the accuracy is not that of unseen" in capsys.readouterr().out
+
+
+def test_a_damaged_checkpoint_is_passed_over(mnist_run, tmp_path, capsys):
+    part = tmp_path / "out" / "run" / "checkpoint" / "DCGAN.model-3.data-00000-of-00001"
+    part.write_bytes(part.read_bytes()[:-1])
+    evaluate.evaluate(mnist_run._replace(evaluate="all"))
+    assert [entry["step"] for entry in results_of(tmp_path)["checkpoints"]] == [7]
+    assert "DCGAN.model-3" in capsys.readouterr().err
+
+
+def test_the_classifier_is_kept_and_a_damaged_file_is_not_believed(mnist_run, tmp_path):
+    arguments = evaluate._labelled(find_run(mnist_run))
+    first = classifier.open_classifier(
+        "mnist", train=arguments[0], test=arguments[1], session_config=None, progress="off"
+    )
+    assert first.test_error < 80  # chance: 90
+    (path,) = (tmp_path / "cache" / "dcgan").iterdir()
+    written = path.read_bytes()
+    assert classifier._digest(classifier._read(str(path))) == first.digest
+    for position in (len(written) // 3, len(written) // 2):
+        path.write_bytes(
+            written[:position] + bytes([written[position] ^ 16]) + written[position + 1 :]
+        )
+        assert classifier._read(str(path)) is None
+    path.write_bytes(written[:1000])
+    again = classifier.open_classifier(
+        "mnist", train=arguments[0], test=arguments[1], session_config=None, progress="off"
+    )
+    assert classifier._digest(classifier._read(str(path))) == again.digest
+
+
+def test_features_of_the_discriminator(mnist_run, tmp_path, capsys):
+    assert main.run(mnist_run._replace(evaluate="features")) == 0
+    found = results_of(tmp_path)["features"]
+    assert found["step"] == 7 and found["dimensions"] == 16 * (1 + 10 + 4 + 10)
+    assert 20 < found["accuracy"] <= 100  # chance: 10
+    assert "a linear SVM on 400 features" in capsys.readouterr().out
+    evaluate.evaluate(mnist_run)
+    assert results_of(tmp_path)["features"] == found  # one evaluation does not forget another's
+    assert "linear SVM" in open(html_report.write_page(mnist_run), encoding="utf-8").read()
+
+
+def test_pictures_are_filed_for_the_fields_own_tools(tmp_path, monkeypatch, capsys):
+    asked = make_run(tmp_path / "out", "image")._replace(evaluate="last", eval_samples=70)
+    monkeypatch.setitem(sys.modules, "torch_fidelity", None)  # as if it were not installed
+    evaluate.evaluate(asked)
+    assert "pip install torch-fidelity" in capsys.readouterr().out
+    evaluate.evaluate(asked._replace(eval_samples=66))  # fewer: none of the earlier stay
+    seen = []
+
+    def calculate_metrics(**arguments):
+        seen.append((arguments["input1"], arguments["input2"]))
+        return {"frechet_inception_distance": 12.5}
+
+    monkeypatch.setitem(
+        sys.modules, "torch_fidelity", types.SimpleNamespace(calculate_metrics=calculate_metrics)
+    )
+    evaluate.evaluate(asked._replace(eval_samples=66))
+    folders = [
+        tmp_path / "out" / "run" / evaluate.FOLDER / name for name in ("generated_00000005", "real")
+    ]
+    assert seen == [tuple(map(str, folders))]
+    for folder in folders:
+        assert len(list(folder.iterdir())) == 66
+        assert utils.read_png(str(folder / "00000065.png")).shape == (16, 24, 3)
+    assert results_of(tmp_path)["checkpoints"] == [{"frechet_inception_distance": 12.5, "step": 5}]
+
+
+def test_features_need_labelled_test_pictures(tmp_path):
+    asked = make_run(tmp_path / "out", "image")
+    with pytest.raises(UserError, match="^--evaluate: features needs mnist or fashion_mnist"):
+        evaluate.evaluate(asked._replace(evaluate="features"))
+
+
+def test_an_earlier_result_that_cannot_be_read_is_said_and_replaced(mnist_run, tmp_path, capsys):
+    path = tmp_path / "out" / "run" / options.RESULTS_FILE
+    path.write_text("{")
+    evaluate.evaluate(mnist_run)
+    assert len(results_of(tmp_path)["checkpoints"]) == 1
+    assert "cannot be read, written anew" in capsys.readouterr().err
+
+
+def test_without_a_run_it_is_one_line(tmp_path):
+    done = run_main("--dataset=mnist", "--evaluate=last", "--out_dir=" + str(tmp_path / "none"))
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "--out_dir" in done.stderr

@@ -1,0 +1,174 @@
+"""--export and --freeze: loaded back in a process of its own, an export draws as the run does."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from paths import HELPERS
+from small_runs import make_run
+
+import main
+import model
+from config import UserError
+from inference import export
+from inference.trained_run import find_run, opened_generator, restored_session
+
+LOADER = os.path.join(HELPERS, "load_export.py")
+BOTH = pytest.mark.parametrize("architecture", ["mnist", "image"])
+COUNT = 5
+# Other batch sizes and other versions round differently; a wrong weight or mode would show as 1e-1.
+ROUNDING = dict(rtol=1e-4, atol=2e-5)
+
+
+@pytest.fixture
+def exported(tmp_path, capfd):
+    """architecture, options -> the folder of a run's exports."""
+
+    def run(architecture, **options):
+        asked = make_run(tmp_path, architecture)
+        assert main.run(asked._replace(**options)) == 0
+        assert "Traceback" not in capfd.readouterr().err
+        return tmp_path / "run" / export.FOLDER, asked
+
+    return run
+
+
+def inputs_of(asked):
+    config = find_run(asked).config
+    random = np.random.RandomState(8)
+    inputs = {"z": random.uniform(-1, 1, (COUNT, config.z_dim)).astype(np.float32)}
+    if config.num_classes:
+        inputs["y"] = np.eye(config.num_classes, dtype=np.float32)[np.arange(COUNT)]
+    return inputs
+
+
+def drawn(asked, inputs):
+    """What the run's own sampler draws."""
+    with opened_generator(find_run(asked)) as (make, _):
+        return make(inputs["z"], inputs.get("y", np.zeros((COUNT, 0), np.float32)))
+
+
+def judged(asked, images, inputs):
+    """What the run's own discriminator says."""
+    run = find_run(asked)
+    networks = model.build_networks(run.config.architecture, model.sizes_of(run.config))
+    with tf.Graph().as_default():
+        y = tf.constant(inputs.get("y", np.zeros((COUNT, 0), np.float32)))
+        logits = networks.discriminator(tf.constant(images), y, training=False)
+        with restored_session(run) as session:
+            return session.run(logits)
+
+
+def loaded(path, inputs, folder, interpreter=sys.executable):
+    """What a fresh process makes of an export; it finds none of the project's modules."""
+    np.savez(str(folder / "in.npz"), **inputs)
+    done = subprocess.run(
+        [interpreter, LOADER, str(path), str(folder / "in.npz"), str(folder / "out.npz")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=str(folder),
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout
+    with np.load(str(folder / "out.npz"), allow_pickle=False) as file:
+        return dict(file)
+
+
+def assert_loads(folder, asked, tmp_path, **interpreter):
+    """Every kind of export gives the run's pictures and logits; returns the loader's TensorFlow."""
+    inputs = inputs_of(asked)
+    images = drawn(asked, inputs)
+    assert images.std() > 0.01
+    for name in ("generator.pb", "saved_model", "sampler-b%d" % COUNT):
+        found = loaded(folder / name, inputs, tmp_path, **interpreter)
+        np.testing.assert_allclose(found["images"], images, err_msg=name, **ROUNDING)
+    one = loaded(
+        folder / "generator.pb",
+        {name: value[:1] for name, value in inputs.items()},
+        tmp_path,
+        **interpreter,
+    )
+    np.testing.assert_allclose(one["images"], images[:1], **ROUNDING)  # any number of pictures
+    shown = dict(inputs, images=images)
+    del shown["z"]
+    found = loaded(folder / "discriminator.pb", shown, tmp_path, **interpreter)
+    np.testing.assert_allclose(found["logits"], judged(asked, images, inputs), **ROUNDING)
+    return str(found["version"])
+
+
+EVERYTHING = dict(export=True, freeze=True, freeze_discriminator=True, export_batch_size=COUNT)
+
+
+@BOTH
+def test_a_fresh_process_draws_the_same(exported, tmp_path, architecture):
+    folder, asked = exported(architecture, **dict(EVERYTHING, export_format="checkpoint"))
+    assert main.run(asked._replace(export=True, export_format="saved_model")) == 0
+    assert assert_loads(folder, asked, tmp_path) == tf.__version__
+    assert not [name for name in os.listdir(str(folder)) if name.startswith(".")]
+
+
+@pytest.mark.skipif(
+    "DCGAN_OTHER_PYTHON" not in os.environ,
+    reason="DCGAN_OTHER_PYTHON names no interpreter with the other TensorFlow",
+)
+@BOTH
+def test_the_other_tensorflow_draws_the_same(exported, tmp_path, architecture):
+    folder, asked = exported(architecture, **dict(EVERYTHING, export_format="checkpoint"))
+    assert main.run(asked._replace(export=True, export_format="saved_model")) == 0
+    version = assert_loads(folder, asked, tmp_path, interpreter=os.environ["DCGAN_OTHER_PYTHON"])
+    assert version.split(".")[0] != tf.__version__.split(".")[0]
+
+
+@BOTH
+def test_what_a_frozen_graph_takes_is_said_beside_it(exported, architecture):
+    folder, asked = exported(architecture, freeze=True)
+    described = json.loads((folder / "generator.json").read_text())
+    assert described["inputs"] == {
+        name: list(value.shape[1:]) for name, value in inputs_of(asked).items()
+    }
+    assert described["outputs"] == {
+        "images": [28, 28, 1] if architecture == "mnist" else [16, 24, 3]
+    }
+    assert described["step"] == 5 and not (folder / "discriminator.pb").exists()
+
+
+def test_exporting_again_replaces(exported, tmp_path):
+    folder, asked = exported("image", export=True, export_format="saved_model")
+    before = sorted(os.listdir(str(folder)))
+    assert main.run(asked._replace(export=True, export_format="saved_model")) == 0
+    assert sorted(os.listdir(str(folder))) == before == ["saved_model"]
+
+
+@BOTH
+def test_onnx_draws_the_same(exported, architecture):
+    if not export._has_onnx():
+        pytest.skip("tf2onnx or onnxruntime is not installed (requirements-onnx.txt)")
+    import onnxruntime
+
+    folder, asked = exported(architecture, export=True, export_format="onnx")
+    inputs = inputs_of(asked)
+    session = onnxruntime.InferenceSession(
+        str(folder / "generator.onnx"), providers=["CPUExecutionProvider"]
+    )
+    (images,) = session.run(["images"], inputs)
+    np.testing.assert_allclose(images, drawn(asked, inputs), **ROUNDING)
+
+
+def test_without_the_libraries_onnx_is_one_line(tmp_path, monkeypatch):
+    asked = make_run(tmp_path, "mnist")
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(UserError, match="^--export_format: onnx: .*requirements-onnx.txt$"):
+        main.run(asked._replace(export=True, export_format="onnx"))
+    assert not list((tmp_path / "run" / export.FOLDER).iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    asked = make_run(tmp_path, "mnist")
+    (tmp_path / "run" / export.FOLDER).write_text("in the way")
+    with pytest.raises(UserError, match="^--out_dir: generator not exported"):
+        main.run(asked._replace(freeze=True))

@@ -1,0 +1,216 @@
+"""A run's index.html: what it holds, and that it works in a browser, opened from disk."""
+
+import base64
+import json
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+from small_runs import make_run
+
+import config as options
+import main
+import utils
+from config import UserError
+from inference import html_report
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """The config of a run with metrics and three sample grids."""
+    return make_report_run(tmp_path)
+
+
+def make_report_run(out_dir, name="run", side=8):
+    asked = make_run(out_dir, "mnist", name=name)._replace(out_name=name)
+    folder = options.run_dir(asked)
+    lines = [
+        {
+            "step": step,
+            "seconds": 0.5 * step,
+            "epoch": 0,
+            "d_loss": 1.4 - 0.01 * step,
+            "g_loss": None if step == 3 else 0.7,
+            "d_accuracy": 0.5,
+        }
+        for step in range(1, 31)
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    utils.write_text(os.path.join(folder, options.METRICS_FILE), text + '[1]\n{"step": 31, "d_l')
+    for step in (10, 20, 30):
+        picture = np.random.RandomState(step).randint(0, 256, (side, side, 1)).astype(np.uint8)
+        utils.write_png(os.path.join(folder, "samples", "train_%08d.png" % step), picture)
+    return asked
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def grids_of(text):
+    return json.loads(re.search(r'id="grids">(.*?)</script>', text, re.S).group(1))
+
+
+def test_it_holds_the_run(trained):
+    text = read(html_report.write_page(trained))
+    folder = options.run_dir(trained)
+    grids = grids_of(text)
+    assert [grid["step"] for grid in grids] == [10, 20, 30]
+    for grid in grids:
+        path = os.path.join(folder, "samples", "train_%08d.png" % grid["step"])
+        with open(path, "rb") as file:
+            assert base64.b64decode(grid["uri"].split(",")[1]) == file.read()
+    assert "<td>16.0</td>" in text  # 8 pictures in half a second
+    assert "<td>1.1000</td>" in text  # the last d_loss
+    assert "z_dim = 4" in text
+    for name in ("loss.png", "d_accuracy.png"):
+        with open(os.path.join(folder, name), "rb") as file:
+            assert base64.b64encode(file.read()).decode() in text
+
+
+def test_it_asks_no_network(trained):
+    text = read(html_report.write_page(trained))
+    addresses = re.findall(r'(?:src|href)="([^"]*)"|url\(', text)
+    assert addresses and all(address.startswith("data:") for address in addresses)
+    assert "http:" not in text and "https:" not in text
+
+
+def test_metrics_are_shown(trained):
+    results = {
+        "real": {"frechet": 0.25},
+        "notes": ["a <b>note</b>"],
+        "checkpoints": [{"step": 5, "frechet": 12.34567, "kid": 0.5}],
+    }
+    utils.write_text(
+        os.path.join(options.run_dir(trained), options.RESULTS_FILE), json.dumps(results)
+    )
+    utils.write_png(
+        os.path.join(options.run_dir(trained), "metrics.png"), np.zeros((4, 4, 1), np.uint8)
+    )
+    text = read(html_report.write_page(trained))
+    assert "<td>12.35</td>" in text and "<td>0.25</td>" in text
+    assert "a &lt;b&gt;note" in text
+
+
+def test_broken_metrics_are_named(trained):
+    utils.write_text(os.path.join(options.run_dir(trained), options.RESULTS_FILE), '{"real": 3}')
+    with pytest.raises(UserError, match="metrics.json: cannot be read"):
+        html_report.write_page(trained)
+
+
+def test_many_grids_are_thinned_out(trained, monkeypatch):
+    monkeypatch.setattr(html_report, "GRID_BYTES", 150)
+    text = read(html_report.write_page(trained))
+    assert [grid["step"] for grid in grids_of(text)] == [10, 30]
+    assert "1 of 3 grids left out" in text
+
+
+def test_somebodys_pictures_are_no_grids(trained):
+    with open(os.path.join(options.sample_dir(trained), "train_mine.png"), "wb"):
+        pass
+    assert [grid["step"] for grid in grids_of(read(html_report.write_page(trained)))] == [
+        10,
+        20,
+        30,
+    ]
+
+
+def test_run_that_has_nothing_yet(tmp_path):
+    text = read(html_report.write_page(make_run(tmp_path, "image", steps=())))
+    assert "None yet." in text
+
+
+def test_names_are_escaped(tmp_path):
+    asked = make_report_run(tmp_path, name="<img src=x>")
+    assert "<img src=x>" not in read(html_report.write_page(asked))
+
+
+def test_speed():
+    assert html_report.images_per_second([1, 2, 3, 4], [9, 10, 11, 99], 64) == 64
+    assert html_report.images_per_second([1, 3, 5], [0, 4, 8], 64) == 32
+    assert html_report.images_per_second([1], [0], 64) is None
+
+
+def test_training_leaves_a_page(tmp_path):
+    assert (
+        main.main(
+            [
+                "main.py",
+                "--train",
+                "--dataset=synthetic_mnist",
+                "--train_size=16",
+                "--epoch=1",
+                "--batch_size=8",
+                "--gf_dim=2",
+                "--df_dim=2",
+                "--gfc_dim=8",
+                "--dfc_dim=8",
+                "--z_dim=4",
+                f"--out_dir={tmp_path}",
+                "--out_name=run",
+                "--device=cpu",
+            ]
+        )
+        == 0
+    )
+    text = read(str(tmp_path / "run" / "index.html"))
+    assert [grid["step"] for grid in grids_of(text)] == [2]
+
+
+@pytest.fixture
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no chromium and chromedriver on PATH (Debian: chromium, chromium-driver)")
+    wanted = Options()
+    wanted.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        wanted.add_argument(argument)
+    wanted.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(service=Service(driver), options=wanted)
+    yield driver
+    driver.quit()
+
+
+def test_it_works_in_a_browser(trained, browser):
+    browser.get("file://" + html_report.write_page(trained))
+    assert browser.title == "run"
+    shown = []
+    for position in ("2", "0", "1"):
+        browser.execute_script(
+            "const slider = document.getElementById('slider'); slider.value = arguments[0];"
+            "slider.dispatchEvent(new Event('input'));",
+            position,
+        )
+        # The picture's pixels as the browser decoded them, not its address.
+        shown.append(
+            browser.execute_async_script(
+                "const done = arguments[0], image = document.getElementById('grid');"
+                "image.decode().then(() => { const canvas = document.createElement('canvas');"
+                "canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;"
+                "const pen = canvas.getContext('2d'); pen.drawImage(image, 0, 0);"
+                "done([document.getElementById('step').textContent,"
+                "Array.from(pen.getImageData(0, 0, canvas.width, canvas.height).data)]); });"
+            )
+        )
+    for (step, pixels), expected in zip(shown, (30, 10, 20)):
+        assert step == str(expected)
+        grid = np.reshape(pixels, (8, 8, 4))[..., :1]
+        np.testing.assert_array_equal(
+            grid,
+            utils.read_png(
+                os.path.join(options.run_dir(trained), "samples", "train_%08d.png" % expected)
+            ),
+        )
+    broken = browser.execute_script(
+        "return Array.from(document.images).filter(i => !i.naturalWidth).map(i => i.alt)"
+    )
+    assert broken == []
+    assert browser.get_log("browser") == []

@@ -1,0 +1,146 @@
+"""The rearranged kernels against TensorFlow's own: results and gradients, at every kind of size."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+import model
+import ops_cpu
+
+# (H, W, C, K, S): even and odd sides, sides of one and two pixels, with labels and without.
+SHAPES = [
+    (28, 28, 3, 2, 5),
+    (7, 13, 3, 0, 4),
+    (25, 50, 2, 3, 4),
+    (14, 9, 4, 10, 3),
+    (1, 2, 3, 2, 4),
+]
+# The largest difference, as a share of the largest number.
+TOLERANCE = {tf.float32: 1e-5, tf.float16: 1e-2, tf.float64: 1e-12}
+BATCH = 3
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+    """Few channels are rearranged too, where TensorFlow's own operations would be the faster ones."""
+    monkeypatch.setattr(ops_cpu, "LEAST_CHANNELS", 1)
+
+
+def numbers(shape, seed):
+    return np.random.RandomState(seed).uniform(-1, 1, shape)
+
+
+def results(product, x, w):
+    """The product and its gradients to x and w for the same random gradient of the product."""
+    y = product(x, w)
+    dy = tf.constant(numbers([int(side) for side in y.shape], seed=4), y.dtype)
+    return [y] + tf.gradients(y, [x, w], dy)
+
+
+def assert_equal(product, x_shape, w_shape, dtype):
+    """That `product(kernels, x, w)` gives the same with both."""
+    x, w = (
+        tf.constant(numbers(shape, seed), dtype) for seed, shape in enumerate((x_shape, w_shape))
+    )
+    pairs = [
+        results(lambda x, w, chosen=chosen: product(chosen, x, w), x, w)
+        for chosen in (ops_cpu.NATIVE, ops_cpu.CPU)
+    ]
+    with tf.Session() as session:
+        for name, native, rearranged in zip(("y", "dx", "dw"), *session.run(pairs)):
+            assert native.shape == rearranged.shape, name
+            np.testing.assert_allclose(
+                native.astype(np.float64),
+                rearranged,
+                rtol=0,
+                err_msg=name,
+                atol=TOLERANCE[dtype] * np.abs(native).max(),
+            )
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=["float32", "float16", "float64"])
+@pytest.mark.parametrize("height,width,channels,classes,made", SHAPES)
+def test_convolution(graph, dtype, height, width, channels, classes, made):
+    labels = tf.constant(numbers([BATCH, classes], seed=9), dtype)
+    assert_equal(
+        lambda chosen, x, w: chosen.conv(x, labels, w),
+        [BATCH, height, width, channels],
+        [5, 5, channels + classes, made],
+        dtype,
+    )
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=["float32", "float16", "float64"])
+@pytest.mark.parametrize("height,width,channels,classes,made", SHAPES)
+def test_transposed_convolution(graph, dtype, height, width, channels, classes, made):
+    labels = tf.constant(numbers([BATCH, classes], seed=9), dtype)
+    assert_equal(
+        lambda chosen, x, w: chosen.deconv(x, labels, w, (height, width)),
+        [BATCH, (height + 1) // 2, (width + 1) // 2, channels],
+        [5, 5, made, channels + classes],
+        dtype,
+    )
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=["float32", "float16", "float64"])
+def test_matrix_product(graph, dtype):
+    assert_equal(lambda chosen, x, w: chosen.matmul(x, w), [BATCH, 5], [5, 7], dtype)
+
+
+def test_few_channels_keep_the_native_operation(graph, monkeypatch):
+    monkeypatch.setattr(ops_cpu, "LEAST_CHANNELS", 4)
+    assert_equal(
+        lambda chosen, x, w: chosen.deconv(x, tf.zeros([BATCH, 0]), w, (7, 6)),
+        [BATCH, 4, 3, 2],
+        [5, 5, 3, 2],
+        tf.float32,
+    )
+    kinds = {op.type for op in tf.get_default_graph().get_operations()}
+    assert "Conv2DBackpropInput" in kinds
+
+
+def test_any_batch_size(graph):
+    """The pictures of one generator call, whose number is not known when the graph is built."""
+    x = tf.placeholder(tf.float32, [None, 4, 3, 2])
+    w = tf.constant(numbers([5, 5, 3, 4], 1), tf.float32)
+    y = tf.placeholder(tf.float32, [None, 2])
+    native, rearranged = [
+        chosen.deconv(x, y, w, (7, 6)) for chosen in (ops_cpu.NATIVE, ops_cpu.CPU)
+    ]
+    assert rearranged.shape.as_list() == [None, 7, 6, 3]
+    with tf.Session() as session:
+        for count in (1, 5):
+            feed = {x: numbers([count, 4, 3, 2], 2), y: numbers([count, 2], 3)}
+            np.testing.assert_allclose(*session.run([native, rearranged], feed), atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", sorted(model.ARCHITECTURES))
+def test_same_variables(graph, architecture):
+    sizes = model.Sizes(12, 8, 1, 3, 5, gf_dim=2, df_dim=2, gfc_dim=4, dfc_dim=4)
+    variables = []
+    for chosen in (ops_cpu.NATIVE, ops_cpu.CPU):
+        with tf.Graph().as_default():
+            networks = model.build_networks(architecture, sizes, chosen)
+            images = networks.generator(tf.zeros([2, 5]), tf.zeros([2, 3]), training=True)
+            networks.discriminator(images, tf.zeros([2, 3]), training=True)
+            variables.append([(v.op.name, v.shape.as_list()) for v in tf.global_variables()])
+    assert variables[0] == variables[1]
+
+
+@pytest.mark.parametrize(
+    "version, variable, features, rearranged",
+    [
+        ("1.15.5", "", "avx2 avx512_vnni", True),
+        ("2.21.0", "", "avx2", True),
+        ("2.21.0", "", "avx2 avx512_vnni", False),
+        ("2.21.0", "1", "avx2", False),
+        ("2.21.0", "0", "avx512_vnni", True),
+    ],
+)
+def test_chosen_by_device(monkeypatch, tmp_path, version, variable, features, rearranged):
+    (tmp_path / "cpuinfo").write_text("flags : sse " + features + " end\n")
+    monkeypatch.setattr(ops_cpu, "PROCESSOR", str(tmp_path / "cpuinfo"))
+    monkeypatch.setattr(ops_cpu.tf, "__version__", version)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", variable)
+    assert (ops_cpu.of_device("cpu") is ops_cpu.CPU) == rearranged
+    assert ops_cpu.of_device("gpu") is ops_cpu.of_device("npu") is ops_cpu.NATIVE

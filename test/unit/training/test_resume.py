@@ -1,0 +1,200 @@
+"""Going on with a run gives the run that would have been, bit for bit on one thread."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from programs import ONE_THREAD, SMALL, command, log_lines, run_main, train_here
+
+import checkpoint
+import utils
+from config import UserError
+
+SYNTHETIC = ["--dataset=synthetic", "--output_height=16"]
+
+
+def final_state(folder):
+    """(step, name -> value) of the newest checkpoint of `folder`/run."""
+    found = checkpoint.newest(str(folder / "run" / "checkpoint"), warn=pytest.fail)
+    reader = tf.train.load_checkpoint(found.prefix)
+    return found.step, {
+        name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
+    }
+
+
+def assert_equal_runs(one, other):
+    (step, values), (other_step, other_values) = final_state(one), final_state(other)
+    assert step == other_step and set(values) == set(other_values)
+    differing = [name for name in values if not np.array_equal(values[name], other_values[name])]
+    assert not differing
+
+
+def interrupted_at(folder, step, *arguments):
+    return train_here(
+        folder, *arguments, at_step=step, action=lambda: os.kill(os.getpid(), signal.SIGINT)
+    )
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        [],
+        ["--nofused_step"],
+        SYNTHETIC,
+        SYNTHETIC + ["--nofused_step"],
+    ],
+    ids=["fused", "separate", "pictures-fused", "pictures-separate"],
+)
+def test_stopped_in_the_middle_of_an_epoch_and_across_one(tmp_path, extra):
+    """6 steps an epoch: 12 at once against a run interrupted in epoch 0 and resumed over its end."""
+    extra = extra + ONE_THREAD + ["--seed=4", "--train_size=96", "--epoch=2"]
+    _, whole = train_here(tmp_path / "whole", *extra)
+    code, first = interrupted_at(tmp_path / "parts", 4, *extra)
+    assert code == 130 and len(log_lines(first)) == 4
+    code, rest = train_here(tmp_path / "parts", *extra)
+    assert code == 0 and log_lines(first) + log_lines(rest) == log_lines(whole)
+    assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
+
+
+def started(folder, *arguments):
+    """A training process of `folder`/run whose first log line is out."""
+    child = subprocess.Popen(
+        command(
+            "--train", "--out_dir=" + str(folder), "--out_name=run", *(SMALL + list(arguments))
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
+    next(line for line in child.stdout if line.startswith("[ "))
+    return child
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_finishes_the_step_saves_and_exits(tmp_path, number, code):
+    child = started(tmp_path, "--epoch=5000")
+    child.send_signal(number)
+    out, err = child.communicate(timeout=120)
+    assert child.returncode == code
+    assert final_state(tmp_path)[0] == int(log_lines(out)[-1][0] if log_lines(out) else 1)
+    assert signal.Signals(number).name in err and "Traceback" not in err
+    assert "Final accuracy" not in out
+
+
+def test_a_second_signal_stops_at_once(tmp_path):
+    child = started(tmp_path, "--epoch=5000")
+    while child.poll() is None:  # one of them comes while the first is still being answered
+        child.send_signal(signal.SIGTERM)
+        time.sleep(0.001)
+    child.communicate()
+    assert child.returncode == -signal.SIGTERM
+
+
+def test_counter_time_and_metrics_go_on(tmp_path):
+    texts = [
+        train_here(tmp_path, "--seed=2", "--train_size=64", "--epoch=" + epochs)[1]
+        for epochs in ("1", "2", "2")
+    ]
+    assert [[int(step) for step, _, _ in log_lines(text)] for text in texts] == [
+        [1, 2, 3, 4],
+        [5, 6, 7, 8],
+        [],
+    ]
+    assert "--epoch" in texts[2]
+    lines = [json.loads(line) for line in open(str(tmp_path / "run" / "metrics.jsonl"))]
+    steps = [line for line in lines if "d_loss" in line]
+    assert [line["step"] for line in steps] == list(range(1, 9))
+    seconds = [line["seconds"] for line in steps]
+    assert seconds == sorted(seconds)
+    assert all(0 <= line["d_accuracy"] <= 1 for line in steps)
+
+
+def test_resume_takes_the_newest_run_that_fits(tmp_path):
+    options = ["--out_dir=" + str(tmp_path), "--train_size=16"]
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        train_here(tmp_path, "--out_name=" + name, "--seed=" + seed, "--epoch=1", *options)
+    _, text = train_here(tmp_path, "--out_name=", "--resume", "--seed=1", "--epoch=2", *options)
+    assert "run: {}\n".format(tmp_path / "b") in text
+    assert [step for step, _, _ in log_lines(text)] == ["2"]
+
+
+def test_options_of_another_run_are_refused_with_both_values(tmp_path):
+    same = ["--train_size=16", "--epoch=2"]
+    train_here(tmp_path, "--seed=1", *same)
+    saved = (tmp_path / "run" / "FLAGS.json").read_text()
+    for flag, there, asked in (
+        ("--seed", "1", "2"),
+        ("--z_dim", "8", "9"),
+        ("--learning_rate", "0.0002", "0.1"),
+        ("--batch_size", "16", "8"),
+    ):
+        with pytest.raises(UserError) as error:
+            train_here(tmp_path, flag + "=" + asked, *same)
+        assert all(word in str(error.value) for word in (flag, there, asked))
+    assert (tmp_path / "run" / "FLAGS.json").read_text() == saved
+
+
+def test_a_second_process_on_one_run_is_refused_and_a_dead_one_holds_nothing(tmp_path):
+    first = started(tmp_path, "--epoch=5000", "--seed=1", "--ckpt_freq=1000000")
+    second = run_main(
+        "--train", "--out_dir=" + str(tmp_path), "--out_name=run", "--epoch=6000", *SMALL
+    )
+    first.kill()
+    first.communicate()
+    assert second.returncode == 2 and second.stderr.count("\n") == 1
+    assert "another process" in second.stderr
+    code, _ = train_here(
+        tmp_path, "--epoch=5000", at_step=1, action=lambda: os.kill(os.getpid(), signal.SIGINT)
+    )
+    assert code == 130
+
+
+def test_checkpoints_of_another_run_in_a_folder_given_by_itself_are_refused(tmp_path):
+    shared = "--checkpoint_dir=" + str(tmp_path / "shared")
+    train_here(tmp_path, shared, "--out_name=one", "--seed=1", "--train_size=16", "--epoch=1")
+    with pytest.raises(UserError, match="--learning_rate: the run in .*shared has 0.0002, not 0.1"):
+        train_here(
+            tmp_path,
+            shared,
+            "--out_name=other",
+            "--seed=1",
+            "--train_size=16",
+            "--epoch=2",
+            "--learning_rate=0.1",
+        )
+    _, text = train_here(tmp_path, shared, "--out_name=third", "--train_size=16", "--epoch=2")
+    assert "seed: 1\n" in text and [step for step, _, _ in log_lines(text)] == ["2"]
+
+
+def test_two_runs_with_one_folder_of_checkpoints_are_refused(tmp_path):
+    shared = str(tmp_path / "shared")
+    os.mkdir(shared)
+    with utils.lock_folder(shared):
+        with pytest.raises(UserError, match="another process is training in .*shared"):
+            train_here(tmp_path, "--checkpoint_dir=" + shared, "--train_size=16", "--epoch=1")
+    code, _ = train_here(tmp_path, "--checkpoint_dir=" + shared, "--train_size=16", "--epoch=1")
+    assert code == 0
+
+
+def test_a_state_that_says_too_little_is_one_line(tmp_path):
+    train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=1")
+    newest = checkpoint.newest(str(tmp_path / "run" / "checkpoint"), warn=pytest.fail)
+    manifest = json.loads(open(newest.prefix + ".json").read())["content"]
+    del manifest["state"]["seconds"]
+    checkpoint._write_manifest(newest.prefix, manifest)
+    with pytest.raises(UserError, match="DCGAN.model-1.json: does not say where the run stood"):
+        train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=2")
+
+
+def test_lines_in_the_metrics_that_are_none_are_left_out(tmp_path):
+    train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=1")
+    with open(str(tmp_path / "run" / "metrics.jsonl"), "a") as file:
+        file.write('7\n{"step": "x"}\nnull\n' + "[" * 100000 + "\n")
+    train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=2")
+    lines = [json.loads(line) for line in open(str(tmp_path / "run" / "metrics.jsonl"))]
+    assert [line["step"] for line in lines if "d_loss" in line] == [1, 2]

@@ -1,0 +1,82 @@
+"""Who owns what in a training step; the values themselves are in test_golden.py."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+import model
+import ops
+from datasets.pipeline import Batch
+from training import step as training_step
+
+SIZES = model.Sizes(8, 8, 1, 2, 3, gf_dim=2, df_dim=2, gfc_dim=4, dfc_dim=4)
+
+
+def build(fused, networks=None, learning_rate=1e-3):
+    tf.set_random_seed(1)
+    batch = Batch(
+        tf.random.uniform([4, 8, 8, 1]), tf.one_hot([0, 1, 0, 1], 2), tf.random.uniform([4, 3])
+    )
+    optimizers = training_step.Optimizers(
+        *[tf.train.AdamOptimizer(learning_rate) for _ in range(2)]
+    )
+    networks = networks or model.build_networks("mnist", SIZES)
+    return training_step.build_train_step(
+        networks=networks, batch=batch, optimizers=optimizers, fused=fused
+    )
+
+
+@pytest.mark.parametrize("fused, runs", [(True, 1), (False, 3)])
+def test_runs_of_a_step(graph, fused, runs):
+    step = build(fused)
+    assert len(step.runs) == runs
+    names = set().union(*step.runs)
+    assert {"d_loss_real", "d_loss_fake", "d_loss", "d_accuracy", "g_loss_first", "g_loss"} <= names
+
+
+def test_each_run_moves_only_its_own_network(graph):
+    d_run, g_run, _ = build(fused=False).runs
+    trainable = tf.trainable_variables()
+    with tf.Session() as session:
+        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+
+        def moved_by(run):
+            before = session.run(trainable)
+            session.run(run)
+            after = session.run(trainable)
+            return {
+                v.op.name.split("/")[0]
+                for v, a, b in zip(trainable, before, after)
+                if not np.array_equal(a, b)
+            }
+
+        assert moved_by(d_run) == {"discriminator"}
+        assert moved_by(g_run) == {"generator"}
+
+
+def test_an_orphan_statistic_is_an_error(graph):
+    stray = tf.get_variable("discriminator/stray", [1], use_resource=True, trainable=False)
+    tf.add_to_collection(ops.STATISTICS, (stray, tf.zeros([1], name="nobodys")))
+    with pytest.raises(AssertionError, match="no update applies.*nobodys"):
+        build(fused=True)
+
+
+def test_a_statistic_of_the_other_network_is_an_error(graph):
+    networks = model.build_networks("mnist", SIZES)
+
+    def reaching_over(z, y, training):
+        images = networks.generator(z, y, training=training)
+        networks.discriminator(images, y, training=training)  # its statistics count as G's here
+        return images
+
+    with pytest.raises(AssertionError, match="counted twice|other network"):
+        build(True, networks._replace(generator=reaching_over))
+
+
+def test_the_second_generator_update_sees_the_first(graph):
+    """Had the second seen the weights that the first one saw, its loss would be the first's."""
+    step = build(fused=True, learning_rate=0.3)
+    with tf.Session() as session:
+        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+        values = session.run(step.runs[0])
+        assert abs(values["g_loss"] - values["g_loss_first"]) > 1e-3
