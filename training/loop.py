@@ -50,7 +50,7 @@ def train(*, config, dataset, device, ranks):
                 config=config,
                 steps_per_epoch=steps_per_epoch(ranks.size),
                 progress=progress,
-                rank=ranks.rank,
+                ranks=ranks,
             )
             with reporter, Interruption(say=reporter.warn) as interruption:
                 stopped_by = _loop(

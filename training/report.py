@@ -27,11 +27,13 @@ EVENTS_FOLDER = "events"
 _NETWORKS = (("d", "the discriminator"), ("g", "the generator"))
 
 
-def open_reporter(*, config, steps_per_epoch, progress, rank):
+def open_reporter(*, config, steps_per_epoch, progress, ranks):
     """A rank's reporter, a context manager; see `Reporter` for the arguments."""
-    if rank != 0:
+    if ranks.rank != 0:
         return SilentReporter()
-    return Reporter(config=config, steps_per_epoch=steps_per_epoch, progress=progress)
+    return Reporter(
+        config=config, steps_per_epoch=steps_per_epoch, progress=progress, ranks_size=ranks.size
+    )
 
 
 class SilentReporter:
@@ -60,15 +62,17 @@ class SilentReporter:
 class Reporter:
     """Everything that is told of one run; a context manager that closes its files."""
 
-    def __init__(self, *, config, steps_per_epoch, progress):
+    def __init__(self, *, config, steps_per_epoch, progress, ranks_size):
         """Args:
         config: `Config`.
         steps_per_epoch: steps.
         progress: `training.checkpointer.Progress` at the start; counter and time go on from it.
+        ranks_size: number of ranks; a step trains on that many batches.
         """
         self._config = config
         self._folder = folder = options.run_dir(config)
         self._steps_per_epoch = steps_per_epoch
+        self._ranks_size = ranks_size
         self._offset = progress.offset
         self._start = time.time() - progress.seconds
         self._broken = set()
@@ -151,7 +155,7 @@ class Reporter:
                     values["g_loss"],
                 )
             )
-            self._add_line(step, epoch=epoch, **_scalars(values))
+            self._add_line(step, epoch=epoch, ranks=self._ranks_size, **_scalars(values))
         if step % self._config.summary_freq == 0:
             self._summarize(step, values)
 
