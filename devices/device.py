@@ -14,7 +14,7 @@ import tensorflow.compat.v1 as tf
 
 from config import UserError
 from devices import adapter, launcher, loss_scale, mixlist, npu_options, rank_table
-from devices.loss_scale import NetworkOptimizer
+from devices.loss_scale import NetworkOptimizer, ScaledNetworkOptimizer
 
 
 class Device(NamedTuple):
@@ -182,7 +182,9 @@ def _build_optimizer(config, scale, scale_loss, network, ranks):
     adam = ranks.wrap_optimizer(_Adam(rate, beta1=config.beta1))
     if not scale.on:
         return NetworkOptimizer(adam)
-    return loss_scale.counted(network, lambda: scale_loss(adam, scale, distributed=ranks.size > 1))
+    return ScaledNetworkOptimizer(
+        network, lambda: scale_loss(adam, scale, distributed=ranks.size > 1)
+    )
 
 
 def learning_rate(config, ranks_size):

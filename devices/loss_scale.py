@@ -1,18 +1,18 @@
-"""Loss scaling: gradients too small for float16 are kept by multiplying the loss, and divided again.
+"""Loss scaling: the loss is multiplied so that small gradients survive float16, then divided out.
 
-Where they overflow all the same, the device's optimizer leaves out the update. What is said here is
-the same on every device: what `--loss_scale` may hold, and how skipped updates are counted.
+If gradients still overflow, the optimizer skips the update. This file holds what is the same on
+every device: the values of `--loss_scale`, and how skipped updates are counted.
 """
 
 import math
-from typing import Callable, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
 from config import UserError
 
-# The dynamic scale, as the reference set it: where it starts, after how many good updates in a row
-# it grows, after how many overflows it falls, and by what.
+# The dynamic scale as the reference sets it: the initial scale, the good updates in a row after which
+# it grows, the overflows after which it falls, and both factors.
 INITIAL = 2.0**16
 GOOD_UPDATES_TO_GROW = 1000
 OVERFLOWS_TO_FALL = 2
@@ -39,7 +39,7 @@ OFF = LossScale(on=False)
 
 
 def parse(text):
-    """`--loss_scale` as a `LossScale`; raises `UserError` where it is none."""
+    """The `LossScale` that the text of `--loss_scale` asks for; raises `UserError` if it is invalid."""
     if text in ("dynamic", "off"):
         return LossScale(on=text == "dynamic")
     try:
@@ -51,59 +51,64 @@ def parse(text):
     return LossScale(on=True, fixed=fixed)
 
 
-class NetworkOptimizer(NamedTuple):
-    """One network's optimizer and what it tells.
+class NetworkOptimizer:
+    """The optimizer of one network, without loss scaling.
 
     Attributes:
-        optimizer: has `compute_gradients` and `apply_gradients` as `tf.train.Optimizer` has.
-        readings: `() -> dict`: builds float32 and int64 scalars of its state, read where (under
-            which control dependencies) it is called: the present loss scale and how many updates
-            were skipped. Empty where no loss is scaled.
-        state: the variables beside the inner optimizer's own. A checkpoint of another device lacks
-            them.
+        optimizer: has `compute_gradients` and `apply_gradients`, as `tf.train.Optimizer` has.
+        state: tuple of the variables beside the inner optimizer's own. A checkpoint from another
+            device lacks them.
     """
 
-    optimizer: tf.train.Optimizer
-    readings: Callable = dict
-    state: Tuple = ()
+    def __init__(self, optimizer, state=()):
+        """Args: see the attributes."""
+        self.optimizer = optimizer
+        self.state = tuple(state)
+
+    def readings(self) -> Dict[str, tf.Tensor]:
+        """Builds scalars that report the optimizer's state; none here.
+
+        They are read where, that is under which control dependencies, this is called.
+        """
+        return {}
 
 
-def counted(network, build):
-    """The loss-scaling optimizer of one network, its variables under a scope of their own.
+class ScaledNetworkOptimizer(NetworkOptimizer):
+    """The optimizer of one network with loss scaling; counts the updates that it skips."""
 
-    Args:
-        network: "d" or "g".
-        build: called once, inside the scope; returns the optimizer and a function that gives its
-            loss scale as a tensor.
+    def __init__(self, network, build):
+        """Builds the optimizer, its variables in a variable scope of their own.
 
-    Returns:
-        `NetworkOptimizer` with the readings NETWORK_loss_scale and NETWORK_skipped.
-    """
-    scope = network + "_loss_scale"
-    # Resource variables: a read after an update within one run is ordered.
-    with tf.variable_scope(scope, use_resource=True):
-        optimizer, present = build()
-        tried, applied = [
-            tf.get_variable(name, [], tf.int64, tf.zeros_initializer(), trainable=False)
-            for name in ("updates_tried", "updates_applied")
-        ]
+        Args:
+            network: "d" or "g".
+            build: called once, inside the scope; returns the loss-scaling optimizer and a function
+                that returns the current loss scale as a tensor or variable.
+        """
+        scope = network + "_loss_scale"
+        # Resource variables: a read after an update within one run is ordered.
+        with tf.variable_scope(scope, use_resource=True):
+            optimizer, self._current_scale = build()
+            self._tried, self._applied = [
+                tf.get_variable(name, [], tf.int64, tf.zeros_initializer(), trainable=False)
+                for name in ("updates_tried", "updates_applied")
+            ]
+        self._network = network
+        counting = _CountingOptimizer(optimizer, self._tried, self._applied)
+        super().__init__(counting, tf.global_variables(scope + "/"))
 
-    def readings():
+    def readings(self) -> Dict[str, tf.Tensor]:
+        """NETWORK_loss_scale (float32) and NETWORK_skipped (int64, updates skipped so far)."""
         return {
-            network + "_loss_scale": tf.identity(present()),
-            network + "_skipped": tried.read_value() - applied.read_value(),
+            self._network + "_loss_scale": tf.identity(self._current_scale()),
+            self._network + "_skipped": self._tried.read_value() - self._applied.read_value(),
         }
 
-    return NetworkOptimizer(
-        _Counting(optimizer, tried, applied), readings, tuple(tf.global_variables(scope + "/"))
-    )
 
-
-class _Counting:
+class _CountingOptimizer:
     """An optimizer that counts the updates it tried and those that were applied.
 
-    An applied update is one that reached the inner optimizer: that one alone moves the step which
-    `apply_gradients` is given, whichever way the device found the overflow.
+    An applied update is one that reached the inner optimizer: that one alone increments the step
+    which `apply_gradients` is given, whichever way the device found the overflow.
     """
 
     def __init__(self, optimizer, tried, applied):

@@ -447,7 +447,7 @@ def test_only_one_file_imports_the_adapter_by_its_name():
         with open(path, encoding="utf-8") as file:
             if re.search(r"""["']npu_bridge""", file.read()):
                 importers.add(os.path.relpath(path, ROOT))
-    assert importers == {os.path.join("devices", "npu.py")}
+    assert importers == {os.path.join("devices", "adapter.py")}
 
 
 @pytest.mark.parametrize(
