@@ -1,42 +1,80 @@
-"""Pictures and files: grids, PNG, GIF, plots, atomic writes, locks. No TensorFlow here."""
+"""Messages, images and files: say and warn, grids, PNG, GIF, plots, atomic writes, locks.
+
+No TensorFlow here.
+"""
 
 import contextlib
 import fcntl
+import glob
 import json
 import math
 import os
+import shutil
 import sys
 import tempfile
+from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import imageio
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+_STAGING = ".saving-"
 
-def warn(line):
-    """Prints a line on standard error without breaking a progress bar; or not, if the disk is full."""
+
+# Messages
+
+
+def say(line: str) -> None:
+    """Prints a result on standard output, at once and without breaking a progress bar.
+
+    Raises:
+        OSError: standard output cannot be written.
+    """
+    tqdm.write(line, file=sys.stdout)
+    sys.stdout.flush()
+
+
+def warn(line: str) -> None:
+    """Prints a message on standard error without breaking a progress bar.
+
+    If standard error is on a full disk, the message is lost: a message must not end a training.
+    """
     with contextlib.suppress(OSError):
         tqdm.write(line, file=sys.stderr)
         sys.stderr.flush()
 
 
-def to_pixels(images, value_range):
+def progress_bar(progress: str, iterable: Optional[Iterable] = None, **tqdm_options: Any) -> tqdm:
+    """A `tqdm` bar on standard error if `--progress` (auto, on or off) asks for one."""
+    wanted = progress == "on" or (progress == "auto" and sys.stderr.isatty())
+    return tqdm(iterable, file=sys.stderr, disable=not wanted, dynamic_ncols=True, **tqdm_options)
+
+
+def format_bytes(count: int) -> str:
+    """A number of bytes for people: 1443490838 is "1.44GB"."""
+    return tqdm.format_sizeof(count, "B", 1000)
+
+
+# Images
+
+
+def to_pixels(images: np.ndarray, value_range: Tuple[float, float]) -> np.ndarray:
     """Network output to pixels: float [...] in `value_range` -> uint8 [...].
 
-    Outliers are clipped; what is no number is 0.
+    Outliers are clipped; NaN becomes 0.
     """
     lowest, highest = value_range
     unit = (np.asarray(images, np.float32) - lowest) / (highest - lowest)
     return np.clip(np.rint(255 * np.nan_to_num(unit)), 0, 255).astype(np.uint8)
 
 
-def grid(images, columns=None):
-    """One picture of many, row by row; places left over are black.
+def grid(images: np.ndarray, columns: Optional[int] = None) -> np.ndarray:
+    """Many images in one, row by row; cells without an image are black.
 
     Args:
         images: uint8 [N, H, W, C], any N >= 1.
-        columns: pictures in a row; by default as many as make the grid about square.
+        columns: images in a row; by default as many as make the grid about square.
 
     Returns:
         uint8 [rows * H, columns * W, C].
@@ -50,44 +88,45 @@ def grid(images, columns=None):
     return cells.reshape(rows * height, columns * width, channels)
 
 
-def picture(image):
-    """uint8 [H, W, 1 or 3] as a `PIL.Image.Image`."""
-    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+def pillow_image(pixels: np.ndarray) -> Image.Image:
+    """uint8 [H, W, 1 or 3] as a Pillow image."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def write_png(path, image):
+def write_png(path: str, pixels: np.ndarray) -> None:
     """Writes uint8 [H, W, 1 or 3] as a PNG, atomically."""
     with atomic_path(path) as partial:
-        picture(image).save(partial, format="PNG")
+        pillow_image(pixels).save(partial, format="PNG")
 
 
-def read_png(path):
+def read_png(path: str) -> np.ndarray:
     """Reads a grey or RGB PNG as uint8 [H, W, 1 or 3]."""
     with Image.open(path) as image:
         pixels = np.asarray(image)
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def write_gif(path, frames, *, seconds_per_frame):
+def write_gif(path: str, frames: Iterable[np.ndarray], *, seconds_per_frame: float) -> None:
     """Writes uint8 frames, each [H, W, 1 or 3], as an endless GIF, atomically.
 
     Args:
         frames: an iterable; one frame is held in memory at a time.
     """
-    with atomic_path(path) as partial:
-        # Milliseconds from imageio 2.28 on, when its Pillow plugin replaced the older one.
-        with imageio.get_writer(
-            partial, format="GIF", mode="I", loop=0, duration=1000 * seconds_per_frame
-        ) as writer:
-            for frame in frames:
-                writer.append_data(frame[..., 0] if frame.shape[-1] == 1 else frame)
+    milliseconds = 1000 * seconds_per_frame  # imageio's unit from 2.28 on
+    with atomic_path(path) as partial, imageio.get_writer(
+        partial, format="GIF", mode="I", loop=0, duration=milliseconds
+    ) as writer:
+        for frame in frames:
+            writer.append_data(frame[..., 0] if frame.shape[-1] == 1 else frame)
 
 
-def plot_curves(path, curves, *, xlabel, ylabel, title=""):
-    """Draws named curves into a PNG.
+def plot_curves(
+    path: str, curves: Dict[str, Tuple], *, xlabel: str, ylabel: str, title: str = ""
+) -> None:
+    """Plots named curves into a PNG, atomically.
 
     Args:
-        curves: name -> (x values, y values); one value is a dot.
+        curves: name -> (x values, y values); a curve of one value is drawn as a dot.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # no display needed
     from matplotlib.figure import Figure
@@ -96,10 +135,8 @@ def plot_curves(path, curves, *, xlabel, ylabel, title=""):
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(1, 1, 1)
     for name, (x, y) in curves.items():
-        x = list(x)
-        axes.plot(
-            x, list(y), label=name, linewidth=0.8, marker="o" * (len(x) == 1)
-        )  # no line, a dot
+        marker = "o" if len(x) == 1 else ""  # a line of one point is invisible
+        axes.plot(list(x), list(y), label=name, linewidth=0.8, marker=marker)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.set_title(title)
@@ -110,9 +147,14 @@ def plot_curves(path, curves, *, xlabel, ylabel, title=""):
         figure.savefig(partial, format="png")
 
 
+# Files
+
+
 @contextlib.contextmanager
-def atomic_path(path):
-    """A path to write to beside `path`; renamed to `path` if the block ends well, else removed.
+def atomic_path(path: str) -> Iterator[str]:
+    """A path beside `path` to write to; renamed to `path` at the end of the block.
+
+    If the block raises, the file is removed and `path` is left as it was.
 
     Raises:
         OSError: the disk is full, the folder is gone or may not be written.
@@ -132,14 +174,14 @@ def atomic_path(path):
         raise
 
 
-def write_text(path, text):
+def write_text(path: str, text: str) -> None:
     """Writes a text file atomically."""
     with atomic_path(path) as partial, open(partial, "w", encoding="utf-8") as file:
         file.write(text)
 
 
-def read_json_lines(path):
-    """The values of a JSON-lines file; an unfinished last line (of a killed run) is left out."""
+def read_json_lines(path: str) -> List[Any]:
+    """The values of a JSON-lines file; an unfinished last line (of a killed run) is skipped."""
     objects = []
     with open(path, encoding="utf-8", errors="replace") as file:
         for line in file:
@@ -150,8 +192,11 @@ def read_json_lines(path):
     return objects
 
 
-def read_curves(path, names):
-    """Curves over the steps of a JSON-lines file: {name: (steps, values)}; only numbers count."""
+def read_curves(path: str, names: Sequence[str]) -> Dict[str, Tuple]:
+    """Curves over the steps of a JSON-lines file: {name: (steps, values)}.
+
+    Values that are not finite numbers are skipped.
+    """
     lines = [
         line
         for line in read_json_lines(path)
@@ -164,31 +209,67 @@ def read_curves(path, names):
     return curves
 
 
-def is_number(value):
+def is_number(value: Any) -> bool:
     """Whether a JSON value is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def progress_bar(progress, iterable=None, **tqdm_options):
-    """A `tqdm` bar on standard error where `--progress` (auto, on or off) asks for one."""
-    wanted = progress == "on" or (progress == "auto" and sys.stderr.isatty())
-    return tqdm(iterable, file=sys.stderr, disable=not wanted, dynamic_ncols=True, **tqdm_options)
+# Folders
 
 
-def lock_folder(folder):
-    """Holds a folder for this process until the returned file is closed or the process has ended.
+def lock_folder(folder: str, *, waiting: str = "") -> IO[str]:
+    """Locks a folder for this process, until the returned file is closed or the process has ended.
+
+    Args:
+        folder: its path.
+        waiting: the message for the user if another process holds the folder, which is then waited
+            for. Without a message it is not waited for.
 
     Raises:
-        BlockingIOError: another process holds it.
-        OSError: the folder may not be written.
+        BlockingIOError: another process holds the folder, and `waiting` is empty.
+        OSError: the folder may not be written, or its file system has no locks.
     """
     file = open(os.path.join(folder, ".lock"), "a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if not waiting:
+            file.close()
+            raise
+        warn(waiting)
+        fcntl.flock(file, fcntl.LOCK_EX)
     except OSError:
         file.close()
         raise
     return file
+
+
+@contextlib.contextmanager
+def staging_folder(folder: str) -> Iterator[str]:
+    """A new folder in `folder` for files that are moved to their place once they are complete.
+
+    It is removed at the end of the block, with what is left in it.
+    """
+    staged = tempfile.mkdtemp(prefix=_STAGING, dir=folder)
+    try:
+        yield staged
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def clear_staging(folder: str) -> None:
+    """Removes the staging folders of processes that were killed.
+
+    Only the process that holds the lock of `folder` may call this.
+    """
+    for path in glob.glob(os.path.join(glob.escape(folder), _STAGING + "*")):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def user_cache_dir() -> str:
+    """The folder of this program in the user's cache folder; it may not exist yet."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(cache, "dcgan")
 
 
 def _umask():

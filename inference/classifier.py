@@ -129,9 +129,8 @@ def _first_weights(random):
 
 def _path(name, images, labels):
     """Where the classifier that these pictures make is kept."""
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     learnt = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()[:16]
-    return os.path.join(root, "dcgan", f"classifier-{name}-{RECIPE}-{learnt}.npz")
+    return os.path.join(utils.user_cache_dir(), f"classifier-{name}-{RECIPE}-{learnt}.npz")
 
 
 def _digest(weights):

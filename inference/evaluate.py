@@ -53,17 +53,11 @@ def evaluate(config):
 
 
 def _checkpoints(run, which):
-    """The run's checkpoints to measure, the oldest first; damaged ones are said and passed over."""
+    """The run's checkpoints to measure, oldest first; damaged ones are skipped with a warning."""
     if which == "last":
         return [run.checkpoint]
-    found = []
-    for kept in checkpoint.kept(options.checkpoint_dir(run.config), warn=utils.warn):
-        try:
-            checkpoint.verify(kept)
-            found.insert(0, kept)
-        except checkpoint.Damaged as damage:
-            utils.warn(f"{damage}: passed over")
-    return found or [run.checkpoint]
+    found = list(checkpoint.sound(options.checkpoint_dir(run.config), warn=utils.warn))
+    return found[::-1] or [run.checkpoint]
 
 
 def _labelled(run):
@@ -218,7 +212,7 @@ def _write_pictures(folder, blocks):
         for path in glob.glob(os.path.join(glob.escape(folder), "[0-9]" * 8 + ".png")):
             os.remove(path)
         for number, image in enumerate(image for block in blocks for image in block):
-            utils.picture(image).save(os.path.join(folder, f"{number:08d}.png"))
+            utils.pillow_image(image).save(os.path.join(folder, f"{number:08d}.png"))
     except OSError as error:
         raise UserError(f"--out_dir: {error}")
 

@@ -10,7 +10,6 @@ import importlib
 import json
 import os
 import shutil
-import tempfile
 from typing import NamedTuple
 
 import numpy as np
@@ -136,9 +135,8 @@ def _write_saved_model(run, folder):
     network = _build_generator(run)
     signature = tf.saved_model.predict_signature_def(network.inputs, network.outputs)
     path = os.path.join(folder, "saved_model")
-    workshop = tempfile.mkdtemp(prefix=".saving-", dir=folder)
-    try:
-        made = os.path.join(workshop, "saved_model")
+    with utils.staging_folder(folder) as staged:
+        made = os.path.join(staged, "saved_model")
         builder = tf.saved_model.Builder(made)
         frozen = _frozen(run, network)
         with tf.Graph().as_default(), tf.Session(config=run.device.session_config) as session:
@@ -152,8 +150,6 @@ def _write_saved_model(run, folder):
             builder.save()
         shutil.rmtree(path, ignore_errors=True)
         os.replace(made, path)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
     return path
 
 

@@ -109,7 +109,7 @@ def _write_pngs(folder, config, shape, seeds, classes, blocks):
     name = "seed{:08d}_class{}.png" if config.num_classes else "seed{:08d}.png"
     pictures = (image for block in blocks for image in block)
     for seed, label, image in zip(seeds, classes, pictures):
-        utils.picture(image).save(os.path.join(folder, name.format(seed, label)))
+        utils.pillow_image(image).save(os.path.join(folder, name.format(seed, label)))
 
 
 def _write_npz(path, config, shape, seeds, classes, blocks):

@@ -152,10 +152,10 @@ def opened_generator(run):
 @contextlib.contextmanager
 def restored_session(run):
     """A session of the default graph, whose variables have the run's weights."""
-    saver = checkpoint.make_saver(tf.global_variables())
+    saver = checkpoint.Saver(tf.global_variables())
     with tf.Session(config=run.device.session_config) as session:
         try:
-            checkpoint.restore(session, saver, run.checkpoint)
+            saver.restore(session, run.checkpoint)
         except checkpoint.Damaged as damage:
             raise UserError(f"--out_name: {damage}")
         yield session

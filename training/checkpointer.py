@@ -54,7 +54,7 @@ class Checkpointer:
         program: `training.graph.TrainGraph`.
         ranks: `devices.ranks.Ranks`.
         steps_per_epoch: number of ranks -> steps.
-        warn: called with one line about each checkpoint passed over and each retry.
+        warn: called with one line about each checkpoint skipped and each retry.
         """
         self._config = config
         self._program = program
@@ -83,11 +83,9 @@ class Checkpointer:
         return progress._replace(**dict(zip(SHARED, shared)))
 
     def _load(self, session):
-        checkpoint.clear_leftovers(self._folder)
+        utils.clear_staging(self._folder)
         try:
-            found = checkpoint.restore_newest(
-                session, self._program.saver, self._folder, warn=self._warn
-            )
+            found = self._program.saver.restore_newest(session, self._folder, warn=self._warn)
         except checkpoint.Damaged as damage:
             raise UserError(f"--out_name: {damage}; give another to start anew")
         if found is None:
@@ -147,9 +145,8 @@ class Checkpointer:
         }
         for tries_left in reversed(range(SAVE_TRIES)):
             try:
-                return checkpoint.save(
+                return self._program.saver.save(
                     session,
-                    self._program.saver,
                     self._folder,
                     step=progress.step,
                     state=state,

@@ -81,7 +81,7 @@ def build_train_graph(*, config, dataset, ranks, device):
         {1: runs},
         summary,
         grid,
-        checkpoint.make_saver(variables, optional=d.state + g.state),
+        checkpoint.Saver(variables, optional=d.state + g.state),
         _all_finite(variables),
         tf.group(tf.global_variables_initializer(), vote.initialize),
         build_broadcast_variables(ranks, variables),

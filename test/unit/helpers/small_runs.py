@@ -46,9 +46,8 @@ def write_checkpoint(config, step):
         with tf.Session() as session:
             for variable in variables:
                 variable.load(_values(random, variable.op.name, variable.shape), session)
-            checkpoint.save(
+            checkpoint.Saver(variables).save(
                 session,
-                checkpoint.make_saver(variables),
                 options.checkpoint_dir(config),
                 step=step,
                 state={"seconds": 1.0, "draw": 0},

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, damage named and passed over, the one before taken."""
+"""Checkpoints are complete or not used; a damaged one is named, and the one before it is used."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import checkpoint
+import utils
 
 
 @pytest.fixture
@@ -16,22 +17,20 @@ def trained(graph, tmp_path):
     """(session, saver, variable, folder) with checkpoints of the steps 1 to 3 in the folder."""
     variable = tf.get_variable("w", initializer=np.arange(500, dtype=np.float32), use_resource=True)
     add = variable.assign_add(tf.ones_like(variable), read_value=False)
-    saver = checkpoint.make_saver([variable])
+    saver = checkpoint.Saver([variable])
     folder = str(tmp_path / "checkpoint")
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         for step in (1, 2, 3):
             session.run(add)
-            checkpoint.save(
-                session, saver, folder, step=step, state={"seconds": step * 1.5}, max_to_keep=3
-            )
+            saver.save(session, folder, step=step, state={"seconds": step * 1.5}, max_to_keep=3)
         yield session, saver, variable, folder
 
 
 def test_save_and_restore(trained):
     session, saver, variable, folder = trained
     variable.load(np.zeros(500), session)
-    found = checkpoint.restore_newest(session, saver, folder, warn=pytest.fail)
+    found = saver.restore_newest(session, folder, warn=pytest.fail)
     assert found.step == 3 and found.state == {"seconds": 4.5}
     assert session.run(variable)[0] == 3
     assert tf.train.latest_checkpoint(folder) == found.prefix
@@ -39,7 +38,7 @@ def test_save_and_restore(trained):
 
 def test_at_least_two_are_kept_and_no_more_than_asked(trained):
     session, saver, _, folder = trained
-    checkpoint.save(session, saver, folder, step=4, state={}, max_to_keep=1)
+    saver.save(session, folder, step=4, state={}, max_to_keep=1)
     assert [found.step for found in checkpoint.kept(folder)] == [4, 3]
     assert sorted(os.listdir(folder)) == sorted(
         ["checkpoint"]
@@ -68,30 +67,28 @@ def damage_flip(path):
     "damage", [damage_truncate, damage_flip, os.remove], ids=["truncated", "flipped", "removed"]
 )
 @pytest.mark.parametrize("part", [".json", ".index", ".data-00000-of-00001"])
-def test_a_damaged_checkpoint_is_named_and_passed_over(trained, damage, part):
+def test_a_damaged_checkpoint_is_named_and_skipped(trained, damage, part):
     session, saver, variable, folder = trained
     path = os.path.join(folder, "DCGAN.model-3" + part)
     damage(path)
     lines = []
-    assert checkpoint.restore_newest(session, saver, folder, warn=lines.append).step == 2
+    assert saver.restore_newest(session, folder, warn=lines.append).step == 2
     assert session.run(variable)[0] == 2
     assert len(lines) == 1 and "DCGAN.model-3" in lines[0]
 
 
-def test_one_of_another_network_is_passed_over(trained):
+def test_a_checkpoint_of_another_network_is_skipped(trained):
     session, saver, _, folder = trained
     with tf.Graph().as_default(), tf.Session() as other:
         variable = tf.get_variable("w", [7], use_resource=True)
         other.run(variable.initializer)
-        checkpoint.save(
-            other, checkpoint.make_saver([variable]), folder, step=9, state={}, max_to_keep=9
-        )
+        checkpoint.Saver([variable]).save(other, folder, step=9, state={}, max_to_keep=9)
     lines = []
-    assert checkpoint.restore_newest(session, saver, folder, warn=lines.append).step == 3
+    assert saver.restore_newest(session, folder, warn=lines.append).step == 3
     assert len(lines) == 1 and "DCGAN.model-9" in lines[0]
 
 
-def test_a_manifest_under_another_steps_name_is_passed_over(trained):
+def test_a_manifest_under_another_steps_name_is_skipped(trained):
     session, saver, _, folder = trained
     for part in (".json", ".index", ".data-00000-of-00001"):
         shutil.copy(
@@ -99,7 +96,7 @@ def test_a_manifest_under_another_steps_name_is_passed_over(trained):
             os.path.join(folder, "DCGAN.model-99" + part),
         )
     lines = []
-    assert checkpoint.restore_newest(session, saver, folder, warn=lines.append).step == 3
+    assert saver.restore_newest(session, folder, warn=lines.append).step == 3
     assert "DCGAN.model-99.json: is the manifest of step 1" in lines[0]
 
 
@@ -117,7 +114,7 @@ def test_a_manifest_under_another_steps_name_is_passed_over(trained):
     ],
     ids=str,
 )
-def test_a_manifest_made_up_by_somebody_is_named_and_passed_over(trained, content):
+def test_an_invented_manifest_is_named_and_skipped(trained, content):
     session, saver, _, folder = trained
     path = os.path.join(folder, "DCGAN.model-3.json")
     if content:
@@ -125,52 +122,52 @@ def test_a_manifest_made_up_by_somebody_is_named_and_passed_over(trained, conten
             content = dict(json.load(file)["content"], **content)
     checkpoint._write_manifest(path[: -len(".json")], content)
     lines = []
-    assert checkpoint.restore_newest(session, saver, folder, warn=lines.append).step == 2
-    assert lines == [f"{path}: not a checkpoint's manifest: passed over"]
+    assert saver.restore_newest(session, folder, warn=lines.append).step == 2
+    assert lines == [f"{path}: not a checkpoint's manifest: skipped"]
 
 
-def test_damaged_ones_do_not_push_out_what_is_saved_beside_them(trained):
-    """Taken up before two damaged checkpoints, a run that keeps two must not delete its own."""
+def test_damaged_checkpoints_do_not_push_out_what_is_saved_beside_them(trained):
+    """Seen: a run resumed before two damaged checkpoints, keeping two, deleted its own."""
     session, saver, _, folder = trained
     for step in (2, 3):
         damage_flip(os.path.join(folder, f"DCGAN.model-{step}.data-00000-of-00001"))
-    assert checkpoint.restore_newest(session, saver, folder, warn=lambda line: None).step == 1
-    checkpoint.save(session, saver, folder, step=1, state={}, max_to_keep=2)
+    assert saver.restore_newest(session, folder, warn=lambda line: None).step == 1
+    saver.save(session, folder, step=1, state={}, max_to_keep=2)
     assert checkpoint.newest(folder, warn=lambda line: None).step == 1
 
 
-def test_when_none_is_sound_nothing_starts_anew_in_silence(trained):
+def test_without_a_sound_checkpoint_nothing_starts_anew_silently(trained):
     session, saver, _, folder = trained
     for step in (1, 2, 3):
         damage_flip(os.path.join(folder, f"DCGAN.model-{step}.index"))
     with pytest.raises(checkpoint.Damaged, match="none of which"):
-        checkpoint.restore_newest(session, saver, folder, warn=lambda line: None)
-    assert checkpoint.restore_newest(session, saver, folder + "2", warn=pytest.fail) is None
+        saver.restore_newest(session, folder, warn=lambda line: None)
+    assert saver.restore_newest(session, folder + "2", warn=pytest.fail) is None
 
 
-def test_a_failing_save_leaves_the_others_whole(trained, monkeypatch):
+def test_a_failing_save_leaves_the_others_intact(trained, monkeypatch):
     session, saver, _, folder = trained
     before = {name: os.path.getmtime(os.path.join(folder, name)) for name in os.listdir(folder)}
 
     def full(*args, **kwargs):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nat frame 0")
 
-    monkeypatch.setattr(saver.saver, "save", full)
+    monkeypatch.setattr(saver._all, "save", full)
     with pytest.raises(OSError, match="No space left on device$"):
-        checkpoint.save(session, saver, folder, step=4, state={}, max_to_keep=3)
+        saver.save(session, folder, step=4, state={}, max_to_keep=3)
     after = {name: os.path.getmtime(os.path.join(folder, name)) for name in os.listdir(folder)}
     assert after == before
 
 
-def test_what_a_killed_save_left_is_cleared(trained):
+def test_what_a_killed_save_left_is_removed(trained):
     folder = trained[3]
     os.mkdir(os.path.join(folder, ".saving-abc"))
-    checkpoint.clear_leftovers(folder)
+    utils.clear_staging(folder)
     assert ".saving-abc" not in os.listdir(folder)
     assert len(checkpoint.kept(folder)) == 3
 
 
-def test_the_references_own_checkpoints_are_found_and_told_apart(trained, tmp_path):
+def test_checkpoints_of_the_reference_are_found_and_told_apart(trained, tmp_path):
     session, _, variable, folder = trained
     tf.train.Saver([variable]).save(
         session, str(tmp_path / "theirs" / "DCGAN.model"), global_step=77, write_meta_graph=False
@@ -181,7 +178,7 @@ def test_the_references_own_checkpoints_are_found_and_told_apart(trained, tmp_pa
 
 
 def test_every_flipped_byte_is_harmless_or_detected(trained):
-    """50 random places of a checkpoint's three files, one at a time; prints what became of them."""
+    """50 random bytes of a checkpoint's three files, one at a time; prints what came of them."""
     session, saver, variable, folder = trained
     expected = session.run(variable)
     paths = [
@@ -198,7 +195,7 @@ def test_every_flipped_byte_is_harmless_or_detected(trained):
         with open(path, "wb") as file:
             file.write(flipped)
         lines = []
-        found = checkpoint.restore_newest(session, saver, folder, warn=lines.append)
+        found = saver.restore_newest(session, folder, warn=lines.append)
         if found.step == 2:
             detected += 1
             assert "DCGAN.model-3" in lines[0]
@@ -229,13 +226,13 @@ def test_flipped_bytes_of_a_foreign_checkpoint_end_in_one_line_or_nothing(traine
         with open(prefix + part, "wb") as file:
             file.write(flipped)
         try:
-            checkpoint.restore(session, saver, checkpoint.Checkpoint(prefix, 0, {}))
+            saver.restore(session, checkpoint.Checkpoint(prefix, 0, {}))
             assert np.array_equal(session.run(variable), expected)
         except checkpoint.Damaged as damage:
             assert prefix in str(damage) and "\n" not in str(damage)
 
 
-def test_the_manifest_can_be_read_by_people(trained):
+def test_the_manifest_is_readable_json(trained):
     with open(os.path.join(trained[3], "DCGAN.model-3.json")) as file:
         manifest = json.load(file)
     assert manifest["content"]["step"] == 3

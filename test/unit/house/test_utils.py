@@ -1,8 +1,10 @@
-"""Pictures and files."""
+"""Messages, images and files."""
 
+import io
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -12,24 +14,24 @@ import utils
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 7, 12, 64, 100])
-def test_a_grid_takes_any_number(count):
+def test_a_grid_of_any_number_of_images(count):
     shades = np.arange(1, count + 1, dtype=np.uint8)
     images = np.tile(shades[:, None, None, None], (1, 2, 3, 1))
-    picture = utils.grid(images)
-    rows, columns = picture.shape[0] // 2, picture.shape[1] // 3
+    grid = utils.grid(images)
+    rows, columns = grid.shape[0] // 2, grid.shape[1] // 3
     assert rows * columns >= count and abs(rows - columns) <= 1
-    assert picture[::2, ::3, 0].ravel()[:count].tolist() == list(range(1, count + 1))
-    assert not picture[::2, ::3, 0].ravel()[count:].any()
+    assert grid[::2, ::3, 0].ravel()[:count].tolist() == list(range(1, count + 1))
+    assert not grid[::2, ::3, 0].ravel()[count:].any()
 
 
-def test_pixels_are_not_washed_out():
+def test_pixels_span_the_value_range():
     assert utils.to_pixels([0.0, 0.5, 1.0], (0, 1)).tolist() == [0, 128, 255]
     assert utils.to_pixels([-1.0, 0.0, 1.0, 7.0], (-1, 1)).tolist() == [0, 128, 255, 255]
     assert utils.to_pixels([float("nan"), 1.0], (0, 1)).tolist() == [0, 255]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_png_goes_out_and_comes_back(tmp_path, channels):
+def test_a_png_is_read_as_it_was_written(tmp_path, channels):
     image = np.random.RandomState(0).randint(0, 256, (5, 7, channels)).astype(np.uint8)
     path = str(tmp_path / "new" / "a.png")
     utils.write_png(path, image)
@@ -41,10 +43,10 @@ def test_a_gif_has_its_frames_and_its_speed(tmp_path, channels):
     frames = [np.full((6, 8, channels), 60 * k, np.uint8) for k in range(4)]
     path = str(tmp_path / "a.gif")
     utils.write_gif(path, iter(frames), seconds_per_frame=0.2)
-    with Image.open(path) as film:
-        assert film.n_frames == 4 and film.info["loop"] == 0 and film.info["duration"] == 200
-        film.seek(2)
-        assert np.asarray(film.convert("RGB"))[0, 0, 0] == pytest.approx(120, abs=4)
+    with Image.open(path) as gif:
+        assert gif.n_frames == 4 and gif.info["loop"] == 0 and gif.info["duration"] == 200
+        gif.seek(2)
+        assert np.asarray(gif.convert("RGB"))[0, 0, 0] == pytest.approx(120, abs=4)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -67,13 +69,13 @@ def test_files_get_the_users_permissions(tmp_path):
     assert os.stat(path).st_mode == os.stat(str(tmp_path / "plain")).st_mode
 
 
-def test_an_unfinished_json_line_is_left_out(tmp_path):
+def test_an_unfinished_json_line_is_skipped(tmp_path):
     path = tmp_path / "m.jsonl"
     path.write_bytes(b'{"step": 1}\n{"step": 2}\n{"st')
     assert utils.read_json_lines(str(path)) == [{"step": 1}, {"step": 2}]
 
 
-def test_a_folder_is_held_by_one_process_until_it_ends(tmp_path):
+def test_a_folder_is_locked_by_one_process_until_it_ends(tmp_path):
     hold = (
         "import sys, utils; lock = utils.lock_folder(sys.argv[1]); print('held', flush=True); "
         "sys.stdin.read()"
@@ -92,17 +94,70 @@ def test_a_folder_is_held_by_one_process_until_it_ends(tmp_path):
     utils.lock_folder(str(tmp_path)).close()
 
 
-def test_curves_are_drawn_without_a_display(tmp_path):
+def test_a_locked_folder_is_waited_for(tmp_path, capsys):
+    locked, results = utils.lock_folder(str(tmp_path)), []
+
+    def wait():
+        utils.lock_folder(str(tmp_path), waiting="waiting for another process").close()
+        results.append(1)
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    while "waiting" not in capsys.readouterr().err:
+        assert waiter.is_alive() and not results
+    locked.close()
+    waiter.join(60)
+    assert results == [1]
+
+
+def test_a_staging_folder_leaves_nothing_behind(tmp_path):
+    with pytest.raises(RuntimeError), utils.staging_folder(str(tmp_path)) as staged:
+        with open(os.path.join(staged, "a.txt"), "w") as file:
+            file.write("half")
+        raise RuntimeError
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_staging_folders_of_killed_processes_are_removed(tmp_path):
+    with utils.staging_folder(str(tmp_path)) as staged:
+        os.mkdir(os.path.join(staged, "half"))
+        utils.clear_staging(str(tmp_path))
+        assert os.listdir(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("count, text", [(0, "0.00B"), (999, "999B"), (1443490838, "1.44GB")])
+def test_bytes_for_people(count, text):
+    assert utils.format_bytes(count) == text
+
+
+def test_results_and_messages_have_their_streams(capsys):
+    utils.say("a result")
+    utils.warn("a message")
+    assert capsys.readouterr() == ("a result\n", "a message\n")
+
+
+def test_a_message_for_a_full_disk_is_lost_and_ends_nothing(monkeypatch):
+    """Seen: a training ended because its standard error was on a full disk."""
+
+    class FullDisk(io.StringIO):
+        def write(self, text):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", FullDisk())
+    utils.warn("a message")
+
+
+def test_curves_are_plotted_without_a_display(tmp_path):
     path = str(tmp_path / "loss.png")
     utils.plot_curves(path, {"d_loss": ([1, 2, 3], [3, 2, None])}, xlabel="step", ylabel="loss")
     assert utils.read_png(path).shape[:2] == (450, 800)
 
 
-def test_a_curve_of_one_value_is_seen(tmp_path):
-    """Two pictures whose only difference is where that value is."""
-    path, pictures = str(tmp_path / "curve.png"), []
+def test_a_curve_of_one_value_is_visible(tmp_path):
+    """Two plots whose only difference is where that value is."""
+    path, plots = str(tmp_path / "curve.png"), []
     for value in (1.0, 2.0):
         curves = {"kid": ([1], [value]), "frechet": ([0, 2], [0, 3])}
         utils.plot_curves(path, curves, xlabel="", ylabel="")
-        pictures.append(utils.read_png(path).astype(int))
-    assert np.abs(pictures[0] - pictures[1]).max() > 50
+        plots.append(utils.read_png(path).astype(int))
+    assert np.abs(plots[0] - plots[1]).max() > 50

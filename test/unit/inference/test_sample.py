@@ -183,4 +183,4 @@ def test_damaged_newest_checkpoint_is_passed_over(tmp_path, capsys):
         file.seek(100)
         file.write(b"damage")
     assert find_run(asked).checkpoint.step == 5
-    assert "passed over" in capsys.readouterr().out
+    assert "skipped" in capsys.readouterr().out
