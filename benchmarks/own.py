@@ -25,10 +25,11 @@ import ops_cpu  # noqa: E402
 from config import Config  # noqa: E402
 from datasets.pipeline import Batch, Dataset, read_batch, scaled  # noqa: E402
 from devices.device import open_device  # noqa: E402
+from devices.loss_scale import NetworkOptimizer  # noqa: E402
 from devices.ranks import SINGLE_PROCESS  # noqa: E402
 from training import report  # noqa: E402
 from training.graph import build_train_graph, run_steps  # noqa: E402
-from training.step import Optimizers, build_train_step  # noqa: E402
+from training.step import build_train_step  # noqa: E402
 
 SHAPES = {"mnist": (28, 28, 1), "image": (64, 64, 3)}
 CLASSES = {"mnist": 10, "image": 0}
@@ -94,11 +95,16 @@ def _reference(session, config, dataset, device):
         (config.batch_size, config.z_dim),
     ]
     batch = Batch(*[tf.placeholder(tf.float32, shape) for shape in shapes])
-    optimizers = [
-        tf.train.AdamOptimizer(config.learning_rate, beta1=config.beta1) for _ in range(2)
+    d_optimizer, g_optimizer = [
+        NetworkOptimizer(tf.train.AdamOptimizer(config.learning_rate, beta1=config.beta1))
+        for _ in range(2)
     ]
     step = build_train_step(
-        networks=networks, batch=batch, optimizers=Optimizers(*optimizers), fused=False
+        networks=networks,
+        batch=batch,
+        d_optimizer=d_optimizer,
+        g_optimizer=g_optimizer,
+        fused=False,
     )
     summary = report.summary_op(step.watched, value_range=networks.value_range, with_images=True)
     d_run, first, second = step.runs

@@ -60,11 +60,11 @@ def build_train_graph(*, config, dataset, ranks, device):
         dataset, config=config, value_range=networks.value_range, ranks=ranks
     )
     d, g = [device.build_optimizer(network, ranks) for network in ("d", "g")]
-    optimizers = training_step.Optimizers(d.optimizer, g.optimizer, d.readings, g.readings)
     step = training_step.build_train_step(
         networks=networks,
         batch=batches.batch,
-        optimizers=optimizers,
+        d_optimizer=d,
+        g_optimizer=g,
         fused=config.fused_step,
         ranks=ranks,
     )

@@ -8,7 +8,7 @@ between the D update and the first G update, so that forward pass is built once 
 """
 
 import collections
-from typing import Callable, NamedTuple, Tuple
+from typing import NamedTuple, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -21,21 +21,6 @@ from devices.ranks import SINGLE_PROCESS, allreduce_means
 UPDATES = ("d_update", "g_update")
 # Those that each rank measures on its own batch.
 MEASURED = ("d_loss_real", "d_loss_fake", "d_loss", "d_accuracy", "g_loss_first", "g_loss")
-
-
-class Optimizers(NamedTuple):
-    """One optimizer for each network, already wrapped for the device and the ranks.
-
-    Attributes:
-        d, g: the optimizers.
-        d_readings, g_readings: `() -> dict`: build what each tells of itself, name -> scalar, read
-            where they are called (see `devices.loss_scale.NetworkOptimizer`).
-    """
-
-    d: tf.train.Optimizer
-    g: tf.train.Optimizer
-    d_readings: Callable = dict
-    g_readings: Callable = dict
 
 
 class TrainStep(NamedTuple):
@@ -56,13 +41,16 @@ class TrainStep(NamedTuple):
     readings: dict
 
 
-def build_train_step(*, networks, batch, optimizers, fused=True, ranks=SINGLE_PROCESS):
+def build_train_step(
+    *, networks, batch, d_optimizer, g_optimizer, fused=True, ranks=SINGLE_PROCESS
+) -> TrainStep:
     """Builds the ops of one step on `batch`.
 
     Args:
         networks: `model.Networks`.
         batch: `Batch` of tensors with a known batch size.
-        optimizers: `Optimizers`.
+        d_optimizer, g_optimizer: `devices.loss_scale.NetworkOptimizer`, already wrapped for the
+            device and the ranks.
         fused: one run a step instead of three.
         ranks: `devices.ranks.Ranks`. Losses, accuracy and what batch norm's moving averages are moved
             by are means over them (gradients are the optimizers' affair), so that every rank knows
@@ -72,9 +60,9 @@ def build_train_step(*, networks, batch, optimizers, fused=True, ranks=SINGLE_PR
         AssertionError: a gradient or a batch norm statistic belongs to the wrong network, or to none.
     """
     build = _fused if fused else _separate
-    runs, watched = build(networks, batch, optimizers, ranks)
+    runs, watched = build(networks, batch, d_optimizer, g_optimizer, ranks)
     runs = tuple(_with_means(fetches, ranks) for fetches in runs)
-    step = TrainStep(runs, watched, dict(optimizers.d_readings(), **optimizers.g_readings()))
+    step = TrainStep(runs, watched, dict(d_optimizer.readings(), **g_optimizer.readings()))
     assert not _unclaimed(), f"batch norm statistics that no update applies: {_unclaimed()}"
     return step
 
@@ -87,28 +75,28 @@ def _with_means(fetches, ranks):
     )
 
 
-def _fused(networks, batch, optimizers, ranks):
+def _fused(networks, batch, d_optimizer, g_optimizer, ranks):
     fakes, fakes_stats = _recorded(networks.generator, batch.z, batch.labels)
-    d_run, watched = _d_update(networks, batch, fakes, fakes_stats, optimizers, ranks)
+    d_run, watched = _d_update(networks, batch, fakes, fakes_stats, d_optimizer, ranks)
     with tf.control_dependencies([d_run["d_update"]]):
-        first = _g_update(networks, batch, fakes, fakes_stats, optimizers.g, ranks)
+        first = _g_update(networks, batch, fakes, fakes_stats, g_optimizer, ranks)
     with tf.control_dependencies([first["g_update"]]):
         fakes, fakes_stats = _recorded(networks.generator, batch.z, batch.labels)
-        second = _g_update(networks, batch, fakes, fakes_stats, optimizers.g, ranks)
-    second.update(_after(second["g_update"], optimizers.g_readings))
+        second = _g_update(networks, batch, fakes, fakes_stats, g_optimizer, ranks)
+    second.update(_after(second["g_update"], g_optimizer.readings))
     return (dict(d_run, g_loss_first=first["g_loss"], **second),), watched
 
 
-def _separate(networks, batch, optimizers, ranks):
+def _separate(networks, batch, d_optimizer, g_optimizer, ranks):
     load, batch = _staged(batch)
     with tf.control_dependencies([load]):
         d_batch = Batch(*[tf.identity(part) for part in batch])
         fakes, fakes_stats = _recorded(networks.generator, d_batch.z, d_batch.labels)
-        d_run, watched = _d_update(networks, d_batch, fakes, fakes_stats, optimizers, ranks)
+        d_run, watched = _d_update(networks, d_batch, fakes, fakes_stats, d_optimizer, ranks)
     fakes, fakes_stats = _recorded(networks.generator, batch.z, batch.labels)
-    g_run = _g_update(networks, batch, fakes, fakes_stats, optimizers.g, ranks)
+    g_run = _g_update(networks, batch, fakes, fakes_stats, g_optimizer, ranks)
     first = {"g_loss_first": g_run["g_loss"], "g_update": g_run["g_update"]}
-    g_run.update(_after(g_run["g_update"], optimizers.g_readings))
+    g_run.update(_after(g_run["g_update"], g_optimizer.readings))
     return (d_run, first, g_run), watched
 
 
@@ -117,7 +105,7 @@ def _after(update, readings):
         return readings()
 
 
-def _d_update(networks, batch, fakes, fakes_stats, optimizers, ranks):
+def _d_update(networks, batch, fakes, fakes_stats, d_optimizer, ranks):
     """The fetches of the D update and the watched tensors.
 
     G's pass counts for G's moving averages here too: in the reference's three runs each run made
@@ -127,7 +115,7 @@ def _d_update(networks, batch, fakes, fakes_stats, optimizers, ranks):
     fake_logits, fake_stats = _recorded(networks.discriminator, fakes, batch.labels)
     losses = model.gan_losses(real_logits, fake_logits)
     update = _update(
-        optimizers.d,
+        d_optimizer.optimizer,
         losses.d,
         "discriminator",
         ranks,
@@ -142,7 +130,7 @@ def _d_update(networks, batch, fakes, fakes_stats, optimizers, ranks):
         "d_loss": losses.d,
         "d_accuracy": tf.reduce_mean(tf.cast(right, tf.float32)),
     }
-    fetches.update(_after(update, optimizers.d_readings))
+    fetches.update(_after(update, d_optimizer.readings))
     watched = {
         "z": batch.z,
         "d_real": tf.sigmoid(real_logits),
@@ -152,11 +140,13 @@ def _d_update(networks, batch, fakes, fakes_stats, optimizers, ranks):
     return fetches, watched
 
 
-def _g_update(networks, batch, fakes, fakes_stats, optimizer, ranks):
+def _g_update(networks, batch, fakes, fakes_stats, g_optimizer, ranks):
     """The fetches of one G update."""
     logits, logits_stats = _recorded(networks.discriminator, fakes, batch.labels)
     loss = model.generator_loss(logits)
-    update = _update(optimizer, loss, "generator", ranks, own=fakes_stats, others=logits_stats)
+    update = _update(
+        g_optimizer.optimizer, loss, "generator", ranks, own=fakes_stats, others=logits_stats
+    )
     return {"g_update": update, "g_loss": loss}
 
 

@@ -43,9 +43,8 @@ class Training:
             networks=model.build_networks("mnist", SIZES),
             batch=batch,
             fused=fused,
-            optimizers=training_step.Optimizers(
-                self.d.optimizer, self.g.optimizer, self.d.readings, self.g.readings
-            ),
+            d_optimizer=self.d,
+            g_optimizer=self.g,
         )
         self.session = tf.Session(config=device.session_config)
         self.session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])

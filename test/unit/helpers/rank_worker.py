@@ -81,12 +81,13 @@ def plain(ranks, device, folder, steps, size):
             for shape in (list(dataset.image_shape), [dataset.num_classes], [config.z_dim])
         ]
     )
-    optimizers = [device.build_optimizer(network, ranks) for network in ("d", "g")]
+    d_optimizer, g_optimizer = [device.build_optimizer(network, ranks) for network in ("d", "g")]
     step = training_step.build_train_step(
         networks=model.Networks(_generator, _discriminator, model.sizes_of(config), (0.0, 1.0)),
         batch=batch,
         ranks=ranks,
-        optimizers=training_step.Optimizers(*[each.optimizer for each in optimizers]),
+        d_optimizer=d_optimizer,
+        g_optimizer=g_optimizer,
     )
     variables = tf.trainable_variables()
     with tf.Session(config=device.session_config) as session:

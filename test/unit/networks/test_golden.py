@@ -13,6 +13,7 @@ from paths import UNIT
 import model
 import ops_cpu as kernel_sets
 from datasets.pipeline import Batch
+from devices.loss_scale import NetworkOptimizer
 from training import step as training_step
 
 GOLDEN = os.path.join(UNIT, "golden")
@@ -83,11 +84,15 @@ def test_trajectory(graph, monkeypatch, architecture, fused, kernels):
     networks = model.build_networks(architecture, SIZES[architecture], kernels)
     batch_size = golden["z"].shape[1]
     batch = placeholders(golden, batch_size)
-    optimizers = training_step.Optimizers(
-        *[tf.train.AdamOptimizer(LEARNING_RATE, beta1=0.5) for _ in range(2)]
-    )
+    d_optimizer, g_optimizer = [
+        NetworkOptimizer(tf.train.AdamOptimizer(LEARNING_RATE, beta1=0.5)) for _ in range(2)
+    ]
     step = training_step.build_train_step(
-        networks=networks, batch=batch, optimizers=optimizers, fused=fused
+        networks=networks,
+        batch=batch,
+        d_optimizer=d_optimizer,
+        g_optimizer=g_optimizer,
+        fused=fused,
     )
     sampled = networks.generator(batch.z, batch.labels, training=False)
     expected = {key.split("/", 1)[1] for key in golden if key.startswith("init/")}

@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 import model
 import ops
 from datasets.pipeline import Batch
+from devices.loss_scale import NetworkOptimizer
 from training import step as training_step
 
 SIZES = model.Sizes(8, 8, 1, 2, 3, gf_dim=2, df_dim=2, gfc_dim=4, dfc_dim=4)
@@ -17,12 +18,15 @@ def build(fused, networks=None, learning_rate=1e-3):
     batch = Batch(
         tf.random.uniform([4, 8, 8, 1]), tf.one_hot([0, 1, 0, 1], 2), tf.random.uniform([4, 3])
     )
-    optimizers = training_step.Optimizers(
-        *[tf.train.AdamOptimizer(learning_rate) for _ in range(2)]
-    )
-    networks = networks or model.build_networks("mnist", SIZES)
+    d_optimizer, g_optimizer = [
+        NetworkOptimizer(tf.train.AdamOptimizer(learning_rate)) for _ in range(2)
+    ]
     return training_step.build_train_step(
-        networks=networks, batch=batch, optimizers=optimizers, fused=fused
+        networks=networks or model.build_networks("mnist", SIZES),
+        batch=batch,
+        d_optimizer=d_optimizer,
+        g_optimizer=g_optimizer,
+        fused=fused,
     )
 
 
