@@ -1,280 +1,275 @@
-"""One run's options: the frozen `Config`, its checks, its folder, its JSON.
+"""One run's options: the frozen `Config`, its checks, its folders, its FLAGS.json.
 
-`main.py` fills a `Config` from flags and hands it down; nothing below reads a flag. The order of
-the fields is the order of the sections in `python main.py --help`. `None` in a size means "as the
-data set says": `datasets.registry.open_dataset` returns the config with every size filled in.
+`main.py` fills a `Config` from the command line and hands it down; nothing below reads a flag. An
+option is declared once, here, and the order of the fields is that of `python main.py --help`. A size
+of None means "as the data set says": `datasets.registry.open_dataset` returns the config with every
+size filled in.
 """
 
+import dataclasses
 import datetime
-import glob
 import json
 import os
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, Dict, FrozenSet, List, Optional, Tuple
+
+from options import UserError, from_dataset, option, options_of
 
 Z_DISTS = ("uniform_signed", "uniform_unsigned", "normal01")
-
 PRECISION_MODES = (
-    "allow_mix_precision",
-    "allow_fp32_to_fp16",
-    "force_fp16",
-    "must_keep_origin_dtype",
-    "force_fp32",
-    "cube_fp16in_fp32out",
-    "allow_mix_precision_fp16",
-    "allow_mix_precision_bf16",
-    "allow_fp32_to_bf16",
-)
-
-# What a FLAGS.json, which may come from anywhere, can hold of those that shape a graph.
-LARGEST = dict(
-    dict.fromkeys(
-        (
-            "output_height",
-            "output_width",
-            "num_classes",
-            "z_dim",
-            "gf_dim",
-            "df_dim",
-            "gfc_dim",
-            "dfc_dim",
-        ),
-        1 << 14,
-    ),
-    channels=3,
-    batch_size=1 << 20,
-    seed=(1 << 31) - 1,
-)
-CHOICES = {"z_dist": Z_DISTS, "architecture": (None, "mnist", "image")}
+    "allow_mix_precision", "allow_fp32_to_fp16", "force_fp16", "must_keep_origin_dtype", "force_fp32",
+    "cube_fp16in_fp32out", "allow_mix_precision_fp16", "allow_mix_precision_bf16", "allow_fp32_to_bf16",
+)  # fmt: skip
+MOST_STEPS = 10**9
+MOST_IMAGES = 10**7
 
 OPTIONS_FILE = "FLAGS.json"
 METRICS_FILE = "metrics.jsonl"  # of the training, one line a step
 RESULTS_FILE = "metrics.json"  # of --evaluate
 
 
-class UserError(Exception):
-    """A mistake of the user's: one line that names the flag, file or variable; exit code 2."""
-
-
 class RankLost(Exception):
-    """Processes that train together cannot go on, since one has ended: one line; exit code 1."""
+    """Another process of this job died, so training cannot continue: one line; exit code 1."""
 
 
-class Config(NamedTuple):
-    """Every option of a run, with its default. Immutable; `_replace` makes a changed copy."""
+# fmt: off
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Every option of a run. Immutable; `replace` makes a changed copy."""
 
-    # What to do. Without any of these: draw samples from a trained run.
-    train: bool = False
-    visualize: bool = False
-    option: int = 0
-    generate: int = 0  # pictures
-    evaluate: Optional[str] = None  # None, "last", "all" or "features"
-    report: bool = False
-    export: bool = False
-    freeze: bool = False
-    freeze_discriminator: bool = False
+    train: bool = option(False, "Train. Without it, draw from a trained run.",
+        section="What to do", common=True, may_change=True)
+    resume: bool = option(False, "With --train: resume the newest run that fits these flags.",
+        common=True, may_change=True)
+    visualize: bool = option(False, "Draw what --option says from a trained run.",
+        job="inference.walks.visualize", may_change=True)
+    visualize_option: int = option(0, "What --visualize draws: 0 a random grid, 1 each latent dimension swept, "
+        "2 GIFs around a random point, 3 GIFs from the origin, 4 the merged GIF.", flag="option", low=0, high=4, may_change=True)
+    generate: int = option(0, "Draw this many images from a trained run: those of the seeds 0, 1, 2, ...",
+        low=0, high=MOST_IMAGES, job="inference.sample.generate", common=True, may_change=True)
+    evaluate: Optional[str] = option(None, "Measure a trained run: its last checkpoint, all of them, or the "
+        "discriminator's features.", choices=("last", "all", "features"), job="inference.evaluate.evaluate",
+        common=True, may_change=True)
+    report: bool = option(False, "Write the run's index.html.", job="inference.html_report.write_page", may_change=True)
+    export: bool = option(False, "Export a trained run's checkpoint for another batch size, and more.",
+        job="inference.export.export", may_change=True)
+    freeze: bool = option(False, "Freeze the generator into a GraphDef.", job="inference.export.freeze", may_change=True)
+    freeze_discriminator: bool = option(False, "Freeze the discriminator into a GraphDef.",
+        job="inference.export.freeze", may_change=True)
 
-    # The data
-    dataset: str = "celebA"
-    data_dir: str = "./data"
-    data_path: Optional[str] = None  # a folder of pictures; default data_dir/dataset
-    input_fname_pattern: Optional[str] = None
-    mnist_split: str = "all"  # all (70,000), train (60,000) or test (10,000)
-    train_size: Optional[int] = None  # examples; None is all of them
-    labels: str = "auto"  # auto, folder or none
-    category: str = "bedroom"  # of LSUN
-    crop: bool = False
-    pad: bool = False
-    channels: Optional[int] = None  # 1 or 3
-    input_height: Optional[int] = None  # pixels; these four: None is "as the data set says"
-    input_width: Optional[int] = None
-    output_height: Optional[int] = None
-    output_width: Optional[int] = None
-    cache: str = "auto"  # auto, off or a folder
-    max_bad_files: str = "1%"  # a count or a share of the set
+    dataset: str = option("celebA", "mnist, fashion_mnist, cifar10, celebA, lsun, synthetic, synthetic_mnist, or the "
+        "name of a folder of images in --data_dir. With --data_path its default is that folder's name.",
+        section="The data", common=True, high=200)
+    data_dir: str = option("./data", "The folder above the data sets.", path=True, may_change=True)
+    data_path: Optional[str] = option(None, "The folder of the data set. The default is data_dir/dataset.",
+        path=True, common=True, may_change=True)
+    input_fname_pattern: Optional[str] = option(None, "Which files of a folder are images: a glob for their names or, "
+        "with a slash in it, for their paths below the folder. The default is *.jpg *.jpeg *.png *.bmp *.webp in "
+        "upper and lower case.")
+    mnist_split: str = option("all", "Which part of MNIST or Fashion-MNIST: all 70,000 images, the 60,000 for "
+        "training or the 10,000 for testing.", choices=("all", "train", "test"))
+    train_size: Optional[int] = option(None, "How many examples to train on. The default, inf, is all of them.",
+        low=1, high=MOST_STEPS)
+    labels: str = option("auto", "Classes to train with: folder takes the sub-folders of a folder of images, none "
+        "takes none; auto takes those that come with the set, none for images.", choices=("auto", "folder", "none"))
+    category: str = option("bedroom", "The category of LSUN, such as bedroom or church_outdoor.", high=200)
+    crop: bool = option(False, "Take input_height x input_width out of each image's centre, or without these the "
+        "largest box of the output's shape (celebA: 108x108), and resize that. Otherwise the whole image is resized.",
+        common=True)
+    pad: bool = option(False, "With --crop: put images that are smaller than the crop on black.")
+    channels: Optional[int] = option(None, "1 grey or 3 colour. The default is what most images are.", low=1, high=3)
+    input_height: Optional[int] = option(None, "With --crop: its height in pixels. The default is its width.",
+        low=1, high=1 << 14)
+    input_width: Optional[int] = option(None, "With --crop: its width. The default is its height.", low=1, high=1 << 14)
+    output_height: Optional[int] = option(None, "Height in pixels of the images made. The default is the width, or the "
+        "data set's own (MNIST: 28), or 64, or less if all images are smaller.", low=1, high=1 << 12)
+    output_width: Optional[int] = option(None, "Width of the images made. The default is the height.",
+        low=1, high=1 << 12)
+    cache: str = option("auto", "Where decoded images are packed, once, to be read fast: auto (beside their folder or "
+        "in the user's cache folder, if the run reads them more than once, they take no more than 8.6 GB and the disk "
+        "has room), off, or a folder.", path=True, words=("auto", "off"), may_change=True)
+    max_bad_files: str = option("1%", "How many unreadable images to replace by others before giving up: a count or a "
+        "share of the set.", high=20, may_change=True)
 
-    # What the data set says of itself; no flags
-    architecture: Optional[str] = None  # a key of model.ARCHITECTURES
-    num_classes: Optional[int] = None  # 0 where there are no labels
-    class_names: Tuple[str, ...] = ()
-    num_examples: Optional[int] = None  # pictures in the set; train_size may take fewer
+    architecture: Optional[str] = from_dataset(None, choices=("mnist", "image"))
+    num_classes: Optional[int] = from_dataset(None, low=0, high=1 << 14)    # 0 where there are no labels
+    class_names: Tuple[str, ...] = from_dataset(())
+    num_examples: Optional[int] = from_dataset(None, low=1, high=MOST_STEPS)    # in the set; train_size may take fewer
 
-    # The networks
-    z_dim: int = 100
-    z_dist: str = "uniform_signed"
-    gf_dim: int = 64  # channels of the generator's last hidden layer
-    df_dim: int = 64  # channels of the discriminator's first layer
-    gfc_dim: int = 1024  # width of the MNIST pair's fully connected layers
-    dfc_dim: int = 1024
+    z_dim: int = option(100, "Dimensions of the latent z.", section="The networks", low=1, high=1 << 14)
+    z_dist: str = option("uniform_signed", "Distribution of z.", choices=Z_DISTS)
+    gf_dim: int = option(64, "Channels of the generator's last hidden layer.", low=1, high=1 << 12)
+    df_dim: int = option(64, "Channels of the discriminator's first layer.", low=1, high=1 << 12)
+    gfc_dim: int = option(1024, "Width of the MNIST generator's fully connected layer.", low=1, high=1 << 14)
+    dfc_dim: int = option(1024, "Width of the MNIST discriminator's fully connected layer.", low=1, high=1 << 14)
 
-    # Training
-    epoch: int = 25
-    batch_size: int = 64
-    learning_rate: float = 0.0002
-    beta1: float = 0.5
-    scale_lr: str = "none"  # none, linear or sqrt in the number of ranks
-    seed: Optional[int] = None  # None: drawn, printed and saved
-    fused_step: bool = True  # False: D, G, G as three session runs
-    on_nan: str = "stop"  # stop or rollback
-    resume: bool = False
+    epoch: int = option(25, "Epochs to train.", section="Training", low=1, high=10**6, common=True,
+        may_change=True, same_on_all_ranks=True)
+    batch_size: int = option(64, "Images in a step of each rank.", low=1, high=1 << 16, common=True)
+    learning_rate: float = option(0.0002, "Adam's learning rate.", low=0, high=1e6)
+    beta1: float = option(0.5, "Adam's beta1.", low=0, high=1)
+    scale_lr: str = option("none", "How the learning rate grows with the number of ranks.",
+        choices=("none", "linear", "sqrt"))
+    loss: str = option("cross_entropy", "The loss of both networks.", choices=("cross_entropy",))
+    seed: Optional[int] = option(None, "Fixes every random choice. Without it a seed is chosen and printed.",
+        low=0, high=(1 << 31) - 1, common=True)
+    fused_step: bool = option(True, "One session run a step; --nofused_step makes three.",
+        may_change=True, same_on_all_ranks=True)
+    on_nan: str = option("stop", "If a loss is NaN, infinite or diverged: stop, or roll back to the last checkpoint and "
+        "continue with new random numbers.", choices=("stop", "rollback"), may_change=True, same_on_all_ranks=True)
 
-    # The run's folder and what it reports
-    out_dir: str = "./out"
-    out_name: str = ""
-    checkpoint_dir: str = "checkpoint"
-    sample_dir: str = "samples"
-    max_to_keep: int = 1  # checkpoints
-    sample_freq: int = 200  # these four: steps
-    ckpt_freq: int = 200
-    log_freq: int = 1
-    summary_freq: int = 200
-    sample_num: int = 64  # pictures in a grid
-    G_img_sum: bool = False
-    progress: str = "auto"  # auto (on a terminal), on or off
+    out_dir: str = option("./out", "The folder above the runs.", section="The run's folder and its reports",
+        path=True, common=True, may_change=True)
+    out_name: str = option("", "The run's folder. The default is named after its options and the time.",
+        common=True, may_change=True, high=200)
+    checkpoint_dir: str = option("checkpoint", "Folder of the checkpoints, in the run's; or another folder with "
+        "weights that carpedm20's DCGAN wrote.", may_change=True)
+    sample_dir: str = option("samples", "Folder of the images, in the run's.", may_change=True)
+    max_to_keep: int = option(1, "Checkpoints to keep (two at least are).", low=1, high=10**6, may_change=True)
+    sample_freq: int = option(200, "Draw the sample grid every so many steps.", low=1, high=MOST_STEPS,
+        may_change=True, same_on_all_ranks=True)
+    ckpt_freq: int = option(200, "Write a checkpoint every so many steps.", low=1, high=MOST_STEPS,
+        may_change=True, same_on_all_ranks=True)
+    log_freq: int = option(1, "Print a log line every so many steps.", low=1, high=MOST_STEPS, may_change=True)
+    summary_freq: int = option(200, "Write TensorBoard's histograms every so many steps.", low=1, high=MOST_STEPS,
+        may_change=True, same_on_all_ranks=True)
+    sample_num: int = option(64, "Images in the sample grid.", low=1, high=1 << 16, may_change=True)
+    G_img_sum: bool = option(False, "Images in TensorBoard too.", may_change=True)
+    progress: str = option("auto", "A progress bar: on a terminal (auto), always or never.",
+        choices=("auto", "on", "off"), may_change=True)
 
-    # The device
-    device: str = "auto"  # auto, npu, gpu or cpu
-    intra_op_threads: int = 0  # 0: the project's default
-    inter_op_threads: int = 0
-    precision_mode: str = "allow_mix_precision"
-    loss_scale: str = "dynamic"  # dynamic, off or a number
-    modify_mixlist: Optional[str] = None
-    over_dump: bool = False
-    over_dump_path: str = "./overflow"
-    dump_debug_mode: str = "all"
-    data_dump_flag: bool = False
-    data_dump_step: str = "10"
-    data_dump_path: str = "./data_dump"
-    dump_mode: str = "all"
-    profiling: bool = False
-    profiling_options: Optional[str] = None
-    data_save_path: str = "./profiling"
-    auto_tune_mode: Optional[str] = None
-    op_select_implmode: Optional[str] = None
-    session_device_id: Optional[int] = None
-    graph_memory_max_size: Optional[int] = None  # bytes
-    variable_memory_max_size: Optional[int] = None  # bytes
-    iterations_per_loop: int = 1
+    generate_format: str = option("png", "What --generate, --seeds and --class write: single images, one file of "
+        "arrays or one grid.", section="Images from a trained run", choices=("png", "npz", "grid"), may_change=True)
+    seeds: Optional[str] = option(None, "Draw the images of these seeds, such as 600-605,7.",
+        job="inference.sample.generate", may_change=True)
+    classes: Optional[str] = option(None, "Of which classes, such as 0-9. Without it, a seed's class is the seed modulo "
+        "their number.", flag="class", may_change=True)
+    interpolate: Optional[str] = option(None, "Walk from one seed's latent to another's: A:B:STEPS.",
+        job="inference.walks.interpolate", may_change=True)
+    arithmetic: Optional[str] = option(None, "Calculate with seeds' latents: 1+2-3, or with means of several, "
+        "1,2,3+4,5,6-7,8,9.", job="inference.walks.arithmetic", may_change=True)
+    eval_samples: int = option(50000, "Samples that --evaluate draws.", low=2, high=MOST_IMAGES, may_change=True)
+    export_batch_size: Optional[int] = option(None, "The batch size that --export fixes.", low=1, high=1 << 16,
+        may_change=True)
+    export_format: str = option("all", "What --export writes.", choices=("all", "checkpoint", "saved_model", "onnx"),
+        may_change=True)
 
-    # Pictures from a trained run
-    generate_format: str = "png"  # png, npz or grid
-    seeds: Optional[str] = None  # "600-605,7"
-    classes: Optional[str] = None  # "0-9"; the flag is --class
-    interpolate: Optional[str] = None  # "A:B:STEPS"
-    arithmetic: Optional[str] = None  # "a+b-c"
-    eval_samples: int = 50000  # samples --evaluate draws
-    export_batch_size: Optional[int] = None
-    export_format: str = "all"  # checkpoint, saved_model, onnx or all
+    device: str = option("auto", "What to compute on.", section="The device", choices=("auto", "npu", "gpu", "cpu"),
+        common=True, may_change=True)
+    intra_op_threads: int = option(0, "Threads of one operation; 0 is the default.", low=0, high=1024, may_change=True)
+    inter_op_threads: int = option(0, "Operations at once; 0 is the default.", low=0, high=1024, may_change=True)
+    profiling: bool = option(False, "Profile: on the NPU its own way, elsewhere a timeline.", may_change=True)
+    data_save_path: str = option("./profiling", "Where profiles are written.", path=True, may_change=True)
+
+    precision_mode: str = option("allow_mix_precision", "How precision may be lowered.", section="Ascend NPU",
+        choices=PRECISION_MODES, npu_only=True)
+    loss_scale: str = option("dynamic", "With a mode that computes in float16: dynamic, off or a number.",
+        npu_only=True, high=40)
+    modify_mixlist: Optional[str] = option(None, "The mixlist file. The default is configs/ops_info.json.",
+        path=True, npu_only=True, may_change=True)
+    over_dump: bool = option(False, "Dump operators that overflow.", npu_only=True, may_change=True)
+    over_dump_path: str = option("./overflow", "Where to.", path=True, npu_only=True, may_change=True, switch="over_dump")
+    dump_debug_mode: str = option("all", "Which overflows.", choices=("all", "aicore_overflow", "atomic_overflow"),
+        npu_only=True, may_change=True)
+    data_dump_flag: bool = option(False, "Dump the operators' data.", npu_only=True, may_change=True)
+    data_dump_step: str = option("10", "Of which steps, such as 0|5|10-20.", npu_only=True, may_change=True)
+    data_dump_path: str = option("./data_dump", "Where to.", path=True, npu_only=True, may_change=True,
+        switch="data_dump_flag")
+    dump_mode: str = option("all", "Which data.", choices=("all", "input", "output"), npu_only=True, may_change=True)
+    profiling_options: Optional[str] = option(None, "Profiling options as JSON.", npu_only=True, may_change=True)
+    auto_tune_mode: Optional[str] = option(None, "Such as RL,GA.", npu_only=True, may_change=True)
+    op_select_implmode: Optional[str] = option(None, "Which implementations.",
+        choices=("high_precision", "high_performance"), npu_only=True, may_change=True)
+    session_device_id: Optional[int] = option(None, "The device of this process.", low=0, high=1023,
+        npu_only=True, may_change=True)
+    graph_memory_max_size: Optional[int] = option(None, "Bytes for the graph.", low=1, high=1 << 50,
+        npu_only=True, may_change=True)
+    variable_memory_max_size: Optional[int] = option(None, "Bytes for variables.", low=1, high=1 << 50,
+        npu_only=True, may_change=True)
+    iterations_per_loop: int = option(1, "Training steps in one session run.", low=1, high=10**6,
+        npu_only=True, may_change=True, same_on_all_ranks=True)
+
+    # The fields that were on the command line; never saved.
+    given: FrozenSet[str] = dataclasses.field(default=frozenset(), compare=False)
+    # fmt: on
+
+    def replace(self, **changes: Any) -> "Config":
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def run_dir(self) -> str:
+        """The run's folder, `out_dir/out_name`."""
+        return os.path.join(self.out_dir, self.out_name)
+
+    @property
+    def checkpoint_path(self) -> str:
+        """The checkpoints' folder: under the run's folder unless given as an absolute path."""
+        return os.path.join(self.run_dir, self.checkpoint_dir)
+
+    @property
+    def sample_path(self) -> str:
+        """The images' folder: under the run's folder unless given as an absolute path."""
+        return os.path.join(self.run_dir, self.sample_dir)
+
+    @property
+    def options_path(self) -> str:
+        """The run's FLAGS.json."""
+        return os.path.join(self.run_dir, OPTIONS_FILE)
+
+    @property
+    def jobs(self) -> List[str]:
+        """The options that ask for something of a trained run, in their order."""
+        return [name for name, each in OPTIONS.items() if each.declared.job and getattr(self, name)]
+
+    def default_name(self, now: Optional[datetime.datetime] = None) -> str:
+        """A folder name without blanks, such as `mnist-28x28x1-z100-b64-20261124-093000`.
+
+        The sizes must be filled in; `now` is the present moment by default.
+        """
+        dataset = "".join(c if c.isalnum() or c in "._" else "_" for c in self.dataset)
+        return (
+            f"{dataset}-{self.output_height}x{self.output_width}x{self.channels}-z{self.z_dim}"
+            f"-b{self.batch_size}-{now or datetime.datetime.now():%Y%m%d-%H%M%S}"
+        )
+
+    def to_json(self) -> str:
+        """The options as JSON text, one option a line, in the order of the fields."""
+        return json.dumps(self.as_dict(), indent=1) + "\n"
+
+    def as_dict(self) -> Dict[str, Any]:
+        """The options by name, in the order of the fields."""
+        return {name: getattr(self, name) for name in OPTIONS}
+
+    def with_saved(self, saved: Dict[str, Any]) -> "Config":
+        """The saved run's data, networks and training; jobs, folders and the rest are this config's."""
+        return self.replace(**{name: saved[name] for name in RUN_OPTIONS if name in saved})
+
+    def differences(self, saved: Dict[str, Any]) -> List[Tuple[str, Any, Any]]:
+        """Options that would make another run of it, as [(name, saved value, asked value)]."""
+        return [
+            (name, saved[name], getattr(self, name))
+            for name in RUN_OPTIONS
+            if name in saved and saved[name] != getattr(self, name)
+        ]
 
 
-# Fields that do not change what is trained: a run may be continued with other values of these.
-# Every other field must agree with the saved run.
-FREE_TO_CHANGE = frozenset(
-    [
-        "train",
-        "visualize",
-        "option",
-        "generate",
-        "evaluate",
-        "report",
-        "export",
-        "freeze",
-        "freeze_discriminator",
-        "data_dir",
-        "data_path",
-        "cache",
-        "max_bad_files",
-        "epoch",
-        "resume",
-        "out_dir",
-        "out_name",
-        "checkpoint_dir",
-        "sample_dir",
-        "max_to_keep",
-        "sample_num",
-        "sample_freq",
-        "ckpt_freq",
-        "log_freq",
-        "summary_freq",
-        "G_img_sum",
-        "progress",
-        "on_nan",
-        "device",
-        "intra_op_threads",
-        "inter_op_threads",
-        "modify_mixlist",
-        "over_dump",
-        "over_dump_path",
-        "dump_debug_mode",
-        "data_dump_flag",
-        "data_dump_step",
-        "data_dump_path",
-        "dump_mode",
-        "profiling",
-        "profiling_options",
-        "data_save_path",
-        "auto_tune_mode",
-        "op_select_implmode",
-        "session_device_id",
-        "graph_memory_max_size",
-        "variable_memory_max_size",
-        "iterations_per_loop",
-        "fused_step",
-        "generate_format",
-        "seeds",
-        "classes",
-        "interpolate",
-        "arithmetic",
-        "eval_samples",
-        "export_batch_size",
-        "export_format",
-    ]
-)
-
-# Free to change, but by all ranks of a run at once: they must come to the same collectives together.
-SAME_ON_ALL_RANKS = (
-    "epoch",
-    "on_nan",
-    "sample_freq",
-    "ckpt_freq",
-    "summary_freq",
-    "iterations_per_loop",
-    "fused_step",
-)
-
-# No flags: the data set says them (`datasets.registry.open_dataset`).
-SET_BY_DATASET = ("architecture", "num_classes", "class_names", "num_examples")
-
-# What sampling, evaluation and export take from the saved run; the rest is the command line's.
-RUN_FIELDS = tuple(name for name in Config._fields if name not in FREE_TO_CHANGE)
+OPTIONS = options_of(Config)
+# What must agree with the saved run when a run is resumed, sampled, evaluated or exported.
+RUN_OPTIONS = tuple(name for name, each in OPTIONS.items() if not each.declared.may_change)
+# May change, but for all ranks of a run at once: they must come to the same collectives together.
+SAME_ON_ALL_RANKS = tuple(name for name, each in OPTIONS.items() if each.declared.same_on_all_ranks)
+SET_BY_DATASET = tuple(name for name, each in OPTIONS.items() if not each.flag)
 
 
-def check(config):
+def check_config(config: Config) -> None:
     """Raises `UserError`, naming the flag, where two options do not go together.
 
-    What one flag may hold is checked where it is defined (`main.py`), what the device takes in
-    `devices/session.py`, what the data allow in `datasets/`.
+    What one option may hold is declared in `Config`; `devices/` checks what the device takes, and
+    `datasets/` what the data allow.
     """
-    jobs = [
-        name
-        for name in (
-            "train",
-            "visualize",
-            "generate",
-            "seeds",
-            "interpolate",
-            "arithmetic",
-            "evaluate",
-            "report",
-            "export",
-            "freeze",
-            "freeze_discriminator",
-        )
-        if getattr(config, name)
-    ]
-    if config.train and len(jobs) > 1:
-        raise UserError(
-            "--{}: not together with --train".format(next(name for name in jobs if name != "train"))
-        )
+    jobs = config.jobs
+    if config.train and jobs:
+        raise UserError(f"--{OPTIONS[jobs[0]].flag}: not together with --train")
     if config.generate and config.seeds is not None:
         raise UserError("--seeds: not together with --generate (which takes the seeds 0, 1, ...)")
     if config.resume and not config.train:
@@ -283,123 +278,17 @@ def check(config):
         raise UserError("--pad: only together with --crop (it fills what the crop lacks)")
     if config.channels == 2:
         raise UserError("--channels: 1 (grey) or 3 (colour), not 2")
-    if config.sample_num < 1:
-        raise UserError("--sample_num: must be at least 1")
     if config.iterations_per_loop > 1:
         _check_loop_intervals(config)
 
 
-def _check_loop_intervals(config):
+def _check_loop_intervals(config: Config) -> None:
     if not config.fused_step:
         raise UserError("--iterations_per_loop: needs the fused step (drop --nofused_step)")
     for name in ("sample_freq", "ckpt_freq", "summary_freq", "log_freq"):
         interval = getattr(config, name)
         if interval % config.iterations_per_loop:
             raise UserError(
-                f"--{name}: {interval} is not a multiple of --iterations_per_loop={config.iterations_per_loop}"
+                f"--{name}: {interval} is not a multiple of "
+                f"--iterations_per_loop={config.iterations_per_loop}"
             )
-
-
-def run_name(config, now=None):
-    """A folder name without blanks, such as `mnist-28x28x1-z100-b64-20261124-093000`.
-
-    Args:
-        config: a config with every size filled in.
-        now: `datetime.datetime`; the present moment by default.
-    """
-    now = now or datetime.datetime.now()
-    dataset = "".join(c if c.isalnum() or c in "._" else "_" for c in config.dataset)
-    return f"{dataset}-{config.output_height}x{config.output_width}x{config.channels}-z{config.z_dim}-b{config.batch_size}-{now:%Y%m%d-%H%M%S}"
-
-
-def run_dir(config):
-    """The run's folder, `out_dir/out_name`."""
-    return os.path.join(config.out_dir, config.out_name)
-
-
-def checkpoint_dir(config):
-    """Where the run's checkpoints are: under the run's folder unless given as an absolute path."""
-    return os.path.join(run_dir(config), config.checkpoint_dir)
-
-
-def sample_dir(config):
-    """Where the run's pictures are: under the run's folder unless given as an absolute path."""
-    return os.path.join(run_dir(config), config.sample_dir)
-
-
-def to_json(config):
-    """The options as JSON text, one option a line, in the order of the fields."""
-    return json.dumps(config._asdict(), indent=1) + "\n"
-
-
-def read_options(path):
-    """The options saved in a FLAGS.json, as a dict of the fields that `Config` knows.
-
-    Raises:
-        UserError: the file is missing, is not a JSON object, or holds a value of a wrong type.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            saved = json.load(file)
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read as a run's options: {error}")
-    return checked_options(saved, path)
-
-
-def checked_options(saved, path):
-    """Of the options found as JSON in the file `path` those that `Config` knows, as a dict.
-
-    Raises:
-        UserError: not a JSON object, or it holds a value of a wrong type.
-    """
-    if not isinstance(saved, dict):
-        raise UserError(f"{path}: not a JSON object of options")
-    options = {name: saved[name] for name in Config._fields if name in saved}
-    for name, value in options.items():
-        if not _fits(Config.__annotations__[name], value) or _is_absurd(name, value):
-            raise UserError(f"{path}: {name} cannot be {value!r:.80}")
-        if isinstance(value, list):
-            options[name] = tuple(value)
-    return options
-
-
-def _is_absurd(name, value):
-    """Whether a saved value would make a graph that no machine holds, or none at all."""
-    if name in LARGEST:
-        return value is not None and not 0 <= value <= LARGEST[name]
-    return name in CHOICES and value not in CHOICES[name]
-
-
-def saved_runs(config):
-    """The runs of `config.dataset` under `config.out_dir`, newest first: [(name, saved options)]."""
-    paths = glob.glob(os.path.join(glob.escape(config.out_dir), "*", OPTIONS_FILE))
-    runs = [
-        (os.path.basename(os.path.dirname(path)), read_options(path))
-        for path in sorted(paths, key=os.path.getmtime, reverse=True)
-    ]
-    return [(name, saved) for name, saved in runs if saved.get("dataset") == config.dataset]
-
-
-def _fits(kind, value):
-    kinds = getattr(kind, "__args__", (kind,))  # Optional[int] is (int, NoneType)
-    if Ellipsis in kinds:  # Tuple[str, ...], a list in JSON
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    if isinstance(value, bool):
-        return bool in kinds
-    if isinstance(value, int):
-        return int in kinds or float in kinds
-    return isinstance(value, kinds)
-
-
-def with_run_options(config, saved):
-    """`config` with the saved run's networks, data and seed; jobs and folders stay as they are."""
-    return config._replace(**{name: saved[name] for name in RUN_FIELDS if name in saved})
-
-
-def differences(config, saved):
-    """Options that would make another run of it, as [(name, saved value, asked value)]."""
-    return [
-        (name, saved[name], getattr(config, name))
-        for name in RUN_FIELDS
-        if name in saved and saved[name] != getattr(config, name)
-    ]

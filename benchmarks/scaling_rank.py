@@ -23,7 +23,7 @@ def main(architecture, batch_size, threads, turns, steps):
     tf.disable_v2_behavior()
     tf.logging.set_verbosity(tf.logging.ERROR)
     config, dataset = own.random_inputs(architecture, int(batch_size))
-    config = config._replace(intra_op_threads=int(threads))
+    config = config.replace(intra_op_threads=int(threads))
     device = open_device(config, say=lambda line: None)
     ranks = open_ranks(device.kind)
     steps_of, seconds = {}, {"together": [], "apart": []}

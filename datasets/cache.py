@@ -5,8 +5,8 @@ import json
 import os
 import shutil
 
-from config import UserError
 from datasets.packed import CacheEntry, open_packed, pack, size_text
+from options import UserError
 
 VERSION = 1  # raise it whenever the same files would give other pixels
 AUTO_MOST_BYTES = 8 << 30  # what --cache=auto packs without being asked

@@ -8,8 +8,8 @@ import os
 
 import numpy as np
 
-from config import UserError
 from datasets.pipeline import Dataset
+from options import UserError
 
 SIDE = 32
 NAME = "cifar-10-batches-bin"

@@ -7,8 +7,8 @@ import os
 
 import numpy as np
 
-from config import UserError
 from datasets.images import Source
+from options import UserError
 
 KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 

@@ -11,10 +11,10 @@ from typing import Callable, NamedTuple, Sequence, Tuple
 import numpy as np
 
 import utils
-from config import UserError
 from datasets import cache, survey
 from datasets.decode import TooSmall, Unreadable, decode
 from datasets.pipeline import Dataset
+from options import UserError
 
 
 class Source(NamedTuple):

@@ -11,8 +11,8 @@ import os
 import numpy as np
 
 import download
-from config import UserError
 from datasets.images import Source
+from options import UserError
 
 DATA_FILE = "data.mdb"
 

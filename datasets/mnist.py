@@ -12,8 +12,8 @@ import zlib
 
 import numpy as np
 
-from config import UserError
 from datasets.pipeline import Dataset
+from options import UserError
 
 NUM_CLASSES = 10
 SIDE = 28

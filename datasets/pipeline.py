@@ -13,7 +13,7 @@ from typing import Callable, NamedTuple, Tuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from config import UserError
+from options import UserError
 
 # Streams of random numbers that must not be each other's.
 _ORDER, _SUBSET, _LATENT, _SAMPLE = range(4)

@@ -5,8 +5,8 @@ import os
 import numpy as np
 
 import download
-from config import UserError
 from datasets import cifar10, folder, images, lsun, mnist, synthetic
+from options import UserError
 
 CELEBA_CROP = 108  # pixels; the face in the aligned pictures, as the reference cuts it out
 
@@ -30,7 +30,7 @@ def open_dataset(config):
     if config.labels == "none":
         dataset = _unlabelled(dataset)
     height, width, channels = dataset.image_shape
-    filled = config._replace(
+    filled = config.replace(
         architecture=dataset.architecture,
         num_classes=dataset.num_classes,
         class_names=tuple(dataset.class_names),
@@ -40,7 +40,7 @@ def open_dataset(config):
         channels=channels,
     )
     if not config.crop:
-        filled = filled._replace(
+        filled = filled.replace(
             input_height=config.input_height or height, input_width=config.input_width or width
         )
     return filled, dataset
@@ -53,7 +53,7 @@ def _with_crop_size(config):
         or config.input_width
         or (CELEBA_CROP if config.dataset == "celebA" else None)
     )
-    return config._replace(
+    return config.replace(
         input_height=config.input_height or side, input_width=config.input_width or side
     )
 
@@ -97,7 +97,7 @@ def _source(path, config):
 
 def _open_celeba(config):
     if config.data_path is None:
-        config = config._replace(data_path=_fetched("celebA", config))
+        config = config.replace(data_path=_fetched("celebA", config))
     return _open_folder(config)
 
 
@@ -109,7 +109,7 @@ def _open_lsun(config):
         exported if os.path.isdir(exported) else config.data_path
     )
     return _open_folder(
-        config._replace(data_path=path or _fetched("lsun", config, category=config.category))
+        config.replace(data_path=path or _fetched("lsun", config, category=config.category))
     )
 
 

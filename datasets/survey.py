@@ -4,8 +4,8 @@ import collections
 
 import numpy as np
 
-from config import UserError
 from datasets.decode import Framing, TooSmall, Unreadable, box_of, read_header
+from options import UserError
 
 SIDE = 64  # pixels of the pictures made, unless the set's own are all smaller
 HEADERS_LOOKED_AT = 256  # 200,000 files must not take minutes

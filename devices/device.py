@@ -12,9 +12,9 @@ from typing import Callable, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from config import UserError
 from devices import adapter, launcher, loss_scale, mixlist, npu_options, rank_table
 from devices.loss_scale import NetworkOptimizer, ScaledNetworkOptimizer
+from options import UserError
 
 
 class Device(NamedTuple):
@@ -114,9 +114,7 @@ def _open_gpu(config, reason, say):
         )
     )
     _say_without_effect(
-        npu_options.without_effect(
-            config, heeded=("precision_mode", "loss_scale") if mixed else ()
-        ),
+        npu_options.without_effect(config, used=("precision_mode", "loss_scale") if mixed else ()),
         "a GPU",
         say,
     )

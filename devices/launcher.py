@@ -3,7 +3,7 @@
 import os
 from typing import NamedTuple
 
-from config import UserError
+from options import UserError
 
 _VARIABLES = ("HOROVOD_RANK", "HOROVOD_SIZE", "HOROVOD_LOCAL_RANK", "HOROVOD_LOCAL_SIZE")
 

@@ -9,7 +9,7 @@ from typing import Dict, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
 
-from config import UserError
+from options import UserError
 
 # The dynamic scale as the reference sets it: the initial scale, the good updates in a row after which
 # it grows, the overflows after which it falls, and both factors.

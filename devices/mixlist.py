@@ -7,8 +7,8 @@ with operators `to-add` and `to-remove`; an operator on neither follows the one 
 
 import re
 
-from config import UserError
 from devices import located_json
+from options import UserError
 
 LISTS = ("black-list", "white-list")
 PARTS = ("to-add", "to-remove")

@@ -10,9 +10,9 @@ import os
 import re
 import tempfile
 
-import config as options
-from config import Config, UserError
+from config import OPTIONS, PRECISION_MODES
 from devices import located_json, loss_scale, mixlist
+from options import UserError
 
 DEFAULT_MIXLIST = os.path.join(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs", "ops_info.json"
@@ -26,34 +26,13 @@ _DUMP_STEP = re.compile(r"\d+(-\d+)?$")
 _SWITCHES = ("training_trace", "task_trace", "hccl", "aicpu")
 _TUNERS = ("RL", "GA")
 
-# Options that nothing but an NPU heeds.
-NPU_ONLY = (
-    "modify_mixlist",
-    "over_dump",
-    "over_dump_path",
-    "dump_debug_mode",
-    "data_dump_flag",
-    "data_dump_step",
-    "data_dump_path",
-    "dump_mode",
-    "profiling_options",
-    "auto_tune_mode",
-    "op_select_implmode",
-    "session_device_id",
-    "graph_memory_max_size",
-    "variable_memory_max_size",
-    "iterations_per_loop",
-)
-# Folders, which mean nothing without the switch of what is written there.
-SWITCHES = {"over_dump_path": "over_dump", "data_dump_path": "data_dump_flag"}
-
 
 def check(config):
     """Raises `UserError`, naming the flag, where the Ascend options are wrong on any machine."""
-    if config.precision_mode not in options.PRECISION_MODES:
+    if config.precision_mode not in PRECISION_MODES:
         raise UserError(
             "--precision_mode: {} is none of {}".format(
-                config.precision_mode, ", ".join(options.PRECISION_MODES)
+                config.precision_mode, ", ".join(PRECISION_MODES)
             )
         )
     scale = loss_scale.parse(config.loss_scale)
@@ -216,22 +195,17 @@ def _text(number):
     return None if number is None else str(number)
 
 
-def without_effect(config, *, heeded=()):
-    """The flags that differ from their defaults and do nothing where there is no NPU.
+def without_effect(config, *, used=()):
+    """The flags that were given and do nothing where there is no NPU.
 
     Args:
-        heeded: names of options that the device at hand heeds all the same.
+        used: names of options that the device at hand uses all the same.
     """
-    names = NPU_ONLY + ("precision_mode", "loss_scale")
     return [
-        "--" + name
-        for name in names
-        if name not in heeded
-        and getattr(config, SWITCHES.get(name, name)) is not False
-        and _comparable(name, getattr(config, name))
-        != _comparable(name, Config._field_defaults[name])
+        f"--{name}"
+        for name, option in OPTIONS.items()
+        if name in config.given
+        and option.declared.npu_only
+        and name not in used
+        and getattr(config, option.declared.switch or name) is not False
     ]
-
-
-def _comparable(name, value):
-    return os.path.abspath(value) if name.endswith("_path") else value

@@ -9,8 +9,8 @@ import ipaddress
 import os
 from typing import NamedTuple
 
-from config import UserError
 from devices import located_json
+from options import UserError
 
 
 class Cluster(NamedTuple):

@@ -13,8 +13,9 @@ from typing import Callable, NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from config import RankLost, UserError
+from config import RankLost
 from devices import adapter, launcher, rank_table
+from options import UserError
 
 
 class Ranks(NamedTuple):

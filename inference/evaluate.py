@@ -8,13 +8,13 @@ import os
 import numpy as np
 
 import checkpoint
-import config as options
 import utils
-from config import UserError
+from config import RESULTS_FILE
 from datasets import mnist
 from datasets.registry import open_dataset
 from inference import classifier, features, metrics, sample
 from inference.trained_run import find_run, opened_generator
+from options import UserError
 
 CURVE_FILE = "metrics.png"
 FOLDER = "evaluation"
@@ -47,7 +47,7 @@ def evaluate(config):
     else:
         found = _compare_folders(run, _checkpoints(run, config.evaluate))
     try:
-        return _file(options.run_dir(run.config), found)
+        return _file(run.config.run_dir, found)
     except OSError as error:
         raise UserError(f"--out_dir: {error}")
 
@@ -56,7 +56,7 @@ def _checkpoints(run, which):
     """The run's checkpoints to measure, oldest first; damaged ones are skipped with a warning."""
     if which == "last":
         return [run.checkpoint]
-    found = list(checkpoint.sound(options.checkpoint_dir(run.config), warn=utils.warn))
+    found = list(checkpoint.sound(run.config.checkpoint_path, warn=utils.warn))
     return found[::-1] or [run.checkpoint]
 
 
@@ -72,7 +72,7 @@ def _labelled(run):
 
 
 def _split(run, split):
-    _, dataset = open_dataset(run.config._replace(mnist_split=split, labels="auto"))
+    _, dataset = open_dataset(run.config.replace(mnist_split=split, labels="auto"))
     images, one_hot = dataset.read(np.arange(dataset.num_examples))
     return images, one_hot.argmax(1)
 
@@ -177,9 +177,9 @@ def _samples(run):
 
 def _compare_folders(run, checkpoints):
     """Writes as many real as generated pictures, for the field's own tools; calls one that is there."""
-    _, dataset = open_dataset(run.config._replace(cache="off"))
+    _, dataset = open_dataset(run.config.replace(cache="off"))
     count = min(run.config.eval_samples, dataset.num_examples)
-    folder = os.path.join(options.run_dir(run.config), FOLDER)
+    folder = os.path.join(run.config.run_dir, FOLDER)
     real = os.path.join(folder, "real")
     _write_pictures(
         real,
@@ -237,7 +237,7 @@ def _fidelity(generated, real):
 
 def _file(folder, found):
     """Writes metrics.json (what was there and was not measured anew stays) and the curve."""
-    path = os.path.join(folder, options.RESULTS_FILE)
+    path = os.path.join(folder, RESULTS_FILE)
     found = dict(_read_results(path), **found)
     utils.write_text(path, json.dumps(found, indent=1, sort_keys=True) + "\n")
     print(f"metrics: {path}")

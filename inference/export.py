@@ -15,11 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-import config as options
 import model
 import utils
-from config import UserError
 from inference.trained_run import find_run, restored_session
+from options import UserError
 
 FOLDER = "export"
 SIGNATURE = "serving_default"
@@ -77,7 +76,7 @@ def freeze(config):
 
 
 def _written(run, what, write):
-    folder = os.path.join(options.run_dir(run.config), FOLDER)
+    folder = os.path.join(run.config.run_dir, FOLDER)
     try:
         os.makedirs(folder, exist_ok=True)
         with tf.Graph().as_default():

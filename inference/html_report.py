@@ -9,10 +9,10 @@ import re
 import jinja2
 import numpy as np
 
-import config as options
 import utils
-from config import UserError
+from config import METRICS_FILE, RESULTS_FILE, RUN_OPTIONS
 from inference.trained_run import find_options
+from options import UserError
 
 TEMPLATE = "html_report.html"
 PAGE_FILE = "index.html"
@@ -36,7 +36,7 @@ def write_page(config):
         UserError: there is no such run, or its folder cannot be written.
     """
     config = find_options(config)
-    folder = options.run_dir(config)
+    folder = config.run_dir
     path = os.path.join(folder, PAGE_FILE)
     try:
         utils.write_text(path, _render(config, folder))
@@ -47,8 +47,8 @@ def write_page(config):
 
 
 def _render(config, folder):
-    grids, left_out = _grids(options.sample_dir(config))
-    results = _results(os.path.join(folder, options.RESULTS_FILE))
+    grids, left_out = _grids(config.sample_path)
+    results = _results(os.path.join(folder, RESULTS_FILE))
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(os.path.dirname(__file__)),
         autoescape=True,
@@ -65,8 +65,8 @@ def _render(config, folder):
         result_curve=_data_uri(os.path.join(folder, "metrics.png")) if results else None,
         options=[
             (name, json.dumps(value))
-            for name, value in config._asdict().items()
-            if name in options.RUN_FIELDS and value not in (None, "", ())
+            for name, value in config.as_dict().items()
+            if name in RUN_OPTIONS and value not in (None, "", ())
         ],
     )
 
@@ -105,7 +105,7 @@ def images_per_second(steps, seconds, batch_size):
 
 
 def _metrics(folder, names):
-    path = os.path.join(folder, options.METRICS_FILE)
+    path = os.path.join(folder, METRICS_FILE)
     return (
         utils.read_curves(path, names) if os.path.exists(path) else dict.fromkeys(names, ((), ()))
     )

@@ -10,12 +10,13 @@ import os
 import tensorflow.compat.v1 as tf
 
 import checkpoint
-from config import Config, UserError
+from config import OPTIONS
+from options import UserError
 
 
 def is_asked_for(config):
     """Whether `--checkpoint_dir` names a folder that is there by itself, outside any run."""
-    return config.checkpoint_dir != Config._field_defaults["checkpoint_dir"] and os.path.isdir(
+    return config.checkpoint_dir != OPTIONS["checkpoint_dir"].default and os.path.isdir(
         _folder(config)
     )
 
@@ -56,7 +57,7 @@ def open_folder(config):
             config.z_dist,
         )
     )
-    return config._replace(
+    return config.replace(
         out_name=os.path.basename(folder), checkpoint_dir=folder, seed=config.seed or 0, **sizes
     ), found
 

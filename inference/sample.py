@@ -5,12 +5,11 @@ import zipfile
 
 import numpy as np
 
-import config as options
 import utils
-from config import UserError
 from datasets import pipeline
 from inference.seeds import class_of, labels_of, latents_of, parse_classes, parse_seeds
 from inference.trained_run import CHUNK, find_run, opened_generator
+from options import UserError
 
 # What `--class` alone draws: these seeds in each of the classes.
 FEW_SEEDS = range(8)
@@ -35,7 +34,7 @@ def draw_grid(config):
         z = pipeline.latents(run.config.z_dist, (count, run.config.z_dim), (run.config.seed,))
         labels = pipeline.class_labels(count, run.config.num_classes)
         pixels = utils.to_pixels(make(z, labels), networks.value_range)
-    path = os.path.join(options.sample_dir(run.config), f"test_{run.checkpoint.step:08d}.png")
+    path = os.path.join(run.config.sample_path, f"test_{run.checkpoint.step:08d}.png")
     return written(utils.write_png, path, utils.grid(pixels))
 
 
@@ -50,7 +49,7 @@ def generate(config):
     run = find_run(config)
     seeds, classes = _chosen(run.config)
     print(f"checkpoint: {run.checkpoint.prefix}")
-    path = os.path.join(options.sample_dir(run.config), f"generated_{run.checkpoint.step:08d}")
+    path = os.path.join(run.config.sample_path, f"generated_{run.checkpoint.step:08d}")
     write = {"png": _write_pngs, "npz": _write_npz, "grid": _write_grid}[config.generate_format]
     with opened_generator(run) as (make, networks):
         shape = (len(seeds), run.config.output_height, run.config.output_width, run.config.channels)

@@ -8,8 +8,8 @@ import re
 
 import numpy as np
 
-from config import UserError
 from datasets import pipeline
+from options import UserError
 
 LARGEST_SEED = (1 << 32) - 1
 MOST = 10**7

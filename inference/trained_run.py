@@ -8,13 +8,14 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import checkpoint
-import config as options
 import model
 import ops_cpu
 import utils
-from config import Config, UserError
+from config import OPTIONS, OPTIONS_FILE, RUN_OPTIONS, Config
 from devices.device import Device, open_device
+from flags_file import read_options, saved_runs
 from inference import reference_weights
+from options import UserError
 
 # Pictures in one session run. Kernels round differently from one batch size to another, so a fixed
 # one is what makes a seed's picture the same to the bit however many are asked for.
@@ -34,7 +35,7 @@ class TrainedRun(NamedTuple):
         device: `devices.device.Device`.
     """
 
-    config: options.Config
+    config: Config
     checkpoint: checkpoint.Checkpoint
     device: Device
 
@@ -52,9 +53,9 @@ def find_run(config):
         config, found = reference_weights.open_folder(config)
     else:
         config = find_options(config, with_checkpoint=True)
-        found = checkpoint.newest(options.checkpoint_dir(config), warn=print)
+        found = checkpoint.newest(config.checkpoint_path, warn=print)
         if found is None:
-            raise UserError(f"--out_name: no sound checkpoint in {options.checkpoint_dir(config)}")
+            raise UserError(f"--out_name: no sound checkpoint in {config.checkpoint_path}")
     return TrainedRun(config, found, open_device(config))
 
 
@@ -68,11 +69,11 @@ def find_options(config, *, with_checkpoint=False):
         UserError: there is no such run.
     """
     if config.out_name:
-        saved = options.read_options(os.path.join(options.run_dir(config), options.OPTIONS_FILE))
+        saved = read_options(os.path.join(config.run_dir, OPTIONS_FILE))
         return _told(config, _as_saved(config, saved))
-    for name, saved in options.saved_runs(config):
-        found = _as_saved(config._replace(out_name=name), saved)
-        if not with_checkpoint or checkpoint.kept(options.checkpoint_dir(found)):
+    for name, saved in saved_runs(config):
+        found = _as_saved(config.replace(out_name=name), saved)
+        if not with_checkpoint or checkpoint.kept(found.checkpoint_path):
             return _told(config, found)
     raise UserError(
         f"--out_dir: no trained run of {config.dataset} in {config.out_dir}; train one with --train"
@@ -81,28 +82,26 @@ def find_options(config, *, with_checkpoint=False):
 
 def _told(config, found):
     """`found`, after a line for each option that was given in vain: the run has its own."""
-    for name in options.RUN_FIELDS:
+    for name in RUN_OPTIONS:
         asked, taken = getattr(config, name), getattr(found, name)
-        if asked not in (Config._field_defaults[name], taken) and name not in PLAIN:
+        if asked not in (OPTIONS[name].default, taken) and name not in PLAIN:
             utils.warn(f"--{name}: {asked} has no effect, the run was trained with {taken}")
     return found
 
 
 def _as_saved(config, saved):
-    found = options.with_run_options(_with_folders(config, saved), saved)
+    found = _with_folders(config, saved).with_saved(saved)
     sizes = ("architecture", "num_classes", "output_height", "output_width", "channels", "seed")
     for name in sizes:
         if getattr(found, name) is None:
-            raise UserError(
-                f"{os.path.join(options.run_dir(config), options.OPTIONS_FILE)}: says nothing of {name}"
-            )
+            raise UserError(f"{os.path.join(config.run_dir, OPTIONS_FILE)}: says nothing of {name}")
     return found
 
 
 def _with_folders(config, saved):
     """The config with the saved run's folders where it has the defaults, unless they are gone."""
     for name in FOLDERS:
-        default = Config._field_defaults[name]
+        default = OPTIONS[name].default
         defaults = (default, os.path.abspath(default or ""))  # main.py makes paths absolute
         there = saved.get(name)
         if (
@@ -110,22 +109,22 @@ def _with_folders(config, saved):
             and there is not None
             and (not os.path.isabs(there) or os.path.isdir(there))
         ):
-            config = config._replace(**{name: there})
+            config = config.replace(**{name: there})
     return _with_sample_dir(config, saved.get("sample_dir"))
 
 
 def _with_sample_dir(config, there):
     """The same for the folder of the pictures, if it is the run's: a FLAGS.json may be anybody's."""
-    default = Config._field_defaults["sample_dir"]
+    default = OPTIONS["sample_dir"].default
     if there in (None, default) or config.sample_dir != default:
         return config
     if os.path.isabs(there) or os.pardir in there.split(os.sep):
         utils.warn(
-            f"pictures: {options.OPTIONS_FILE} says {there}, which is outside the run's folder; --sample_dir={there} takes "
+            f"pictures: {OPTIONS_FILE} says {there}, which is outside the run's folder; --sample_dir={there} takes "
             "that"
         )
         return config
-    return config._replace(sample_dir=there)
+    return config.replace(sample_dir=there)
 
 
 @contextlib.contextmanager

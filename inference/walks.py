@@ -9,13 +9,12 @@ import re
 
 import numpy as np
 
-import config as options
 import utils
-from config import UserError
 from datasets import pipeline
 from inference.sample import draw_grid, written
 from inference.seeds import LARGEST_SEED, class_of, labels_of, latents_of, parse_classes
 from inference.trained_run import find_run, opened_generator
+from options import UserError
 
 STEPS = 64  # of a sweep through one dimension
 MOST_STEPS = 10000
@@ -27,15 +26,17 @@ SPAN = {"uniform_signed": (-1, 1), "uniform_unsigned": (0, 1), "normal01": (-2, 
 
 def visualize(config):
     """Draws what `--option` says; returns the path of the file or of the folder."""
-    if config.option == 0:
+    if config.visualize_option == 0:
         return draw_grid(config)
     run = find_run(config)
     print(f"checkpoint: {run.checkpoint.prefix}")
-    write = {1: _write_sweeps, 2: _write_gifs, 3: _write_gifs, 4: _write_merged}[config.option]
+    write = {1: _write_sweeps, 2: _write_gifs, 3: _write_gifs, 4: _write_merged}[
+        config.visualize_option
+    ]
     base = np.zeros(run.config.z_dim, np.float32)
-    if config.option < 3:
+    if config.visualize_option < 3:
         base = pipeline.latents(run.config.z_dist, base.shape, (run.config.seed,))
-    path = os.path.join(options.sample_dir(run.config), f"option{config.option}")
+    path = os.path.join(run.config.sample_path, f"option{config.visualize_option}")
     with opened_generator(run) as (make, networks):
         sweeps = _sweeps(make, networks, run.config, base)
         return written(write, path, sweeps)
@@ -100,7 +101,7 @@ def interpolate(config):
             utils.to_pixels(make(z, labels_of(run.config, [label] * steps)), networks.value_range)
             for label in classes
         ]
-    path = os.path.join(options.sample_dir(run.config), f"interpolate_{first}_{last}_{steps}")
+    path = os.path.join(run.config.sample_path, f"interpolate_{first}_{last}_{steps}")
     written(_write_gif, path + ".gif", (utils.grid(np.stack(frame), 1) for frame in zip(*rows)))
     return written(utils.write_png, path + ".png", utils.grid(np.concatenate(rows), steps))
 
@@ -177,7 +178,7 @@ def arithmetic(config):
     signs = ["+-"[sign < 0] for sign, _ in terms]
     figure = _figure([utils.grid(column, 1) for column in columns] + [square], signs + ["="])
     name = re.sub(r"\s", "", config.arithmetic)
-    path = os.path.join(options.sample_dir(run.config), f"arithmetic_{name}.png")
+    path = os.path.join(run.config.sample_path, f"arithmetic_{name}.png")
     return written(utils.write_png, path, figure)
 
 

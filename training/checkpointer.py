@@ -6,10 +6,9 @@ import time
 from typing import NamedTuple
 
 import checkpoint
-import config as options
 import utils
-from config import UserError
 from devices.device import learning_rate
+from options import UserError
 from training.graph import SHARED
 
 # A cross entropy of this size means weights out of all bounds; nothing good follows from them.
@@ -61,7 +60,7 @@ class Checkpointer:
         self._ranks = ranks
         self._steps_per_epoch = steps_per_epoch
         self._warn = warn
-        self._folder = options.checkpoint_dir(config)
+        self._folder = config.checkpoint_path
 
     def restore(self, session):
         """Initializes the variables, then loads the newest sound checkpoint if there is one.
@@ -141,7 +140,7 @@ class Checkpointer:
             "draw": progress.draw,
             "offset": progress.offset,
             "ranks": self._ranks.size,
-            "options": json.loads(options.to_json(self._config)),
+            "options": json.loads(self._config.to_json()),
         }
         for tries_left in reversed(range(SAVE_TRIES)):
             try:

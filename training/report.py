@@ -12,7 +12,6 @@ import time
 
 import tensorflow.compat.v1 as tf
 
-import config as options
 import utils
 from config import METRICS_FILE
 from training import samples
@@ -70,7 +69,7 @@ class Reporter:
         ranks_size: number of ranks; a step trains on that many batches.
         """
         self._config = config
-        self._folder = folder = options.run_dir(config)
+        self._folder = folder = config.run_dir
         self._steps_per_epoch = steps_per_epoch
         self._ranks_size = ranks_size
         self._offset = progress.offset
@@ -168,9 +167,7 @@ class Reporter:
         pixels, d_loss, g_loss = draw()
         self._sample(step, d_loss=d_loss, g_loss=g_loss, spread=samples.spread(pixels))
         try:
-            utils.write_png(
-                samples.grid_path(options.sample_dir(self._config), step), utils.grid(pixels)
-            )
+            utils.write_png(samples.grid_path(self._config.sample_path, step), utils.grid(pixels))
         except OSError as error:
             self.warn(f"sample grid of step {step} not written: {error}")
 
@@ -178,7 +175,7 @@ class Reporter:
         """Makes the loss curve and the film of the grids; a disk that refuses them ends nothing."""
         try:
             print(f"loss curve: {draw_curves(self._folder)}")
-            film = samples.animate(options.sample_dir(self._config))
+            film = samples.animate(self._config.sample_path)
             if film:
                 print(f"sample grids: {film}")
         except OSError as error:

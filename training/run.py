@@ -4,11 +4,12 @@ import contextlib
 import os
 
 import checkpoint
-import config as options
 import utils
-from config import UserError
+from config import OPTIONS_FILE, RUN_OPTIONS, SAME_ON_ALL_RANKS, SET_BY_DATASET
 from datasets import pipeline
 from devices.ranks import broadcast_object
+from flags_file import checked_options, read_options, saved_runs
+from options import UserError
 
 
 @contextlib.contextmanager
@@ -34,15 +35,15 @@ def opened_run(config, dataset, ranks, *, session_config):
         dataset, batch_size=config.batch_size, ranks_size=ranks.size, train_size=config.train_size
     )
     with _opened(config) if ranks.rank == 0 else contextlib.nullcontext(config) as config:
-        first = broadcast_object(ranks, config._asdict(), session_config=session_config)
-        config = config._replace(out_name=first["out_name"], seed=first["seed"])
+        first = broadcast_object(ranks, config.as_dict(), session_config=session_config)
+        config = config.replace(out_name=first["out_name"], seed=first["seed"])
         _check_same(config, first, ranks)
         yield config
 
 
 def _check_same(config, first, ranks):
     """Refuses options that are not rank 0's: this rank would train another run, or wait forever."""
-    for name in options.RUN_FIELDS + options.SAME_ON_ALL_RANKS:
+    for name in RUN_OPTIONS + SAME_ON_ALL_RANKS:
         mine, there = getattr(config, name), first[name]
         if mine != (tuple(there) if isinstance(mine, tuple) else there):
             raise UserError(f"--{name}: rank {ranks.rank} has {mine}, rank 0 has {there}")
@@ -51,27 +52,25 @@ def _check_same(config, first, ranks):
 @contextlib.contextmanager
 def _opened(config):
     if config.resume and not config.out_name:
-        config = config._replace(out_name=_newest_fitting(config))
+        config = config.replace(out_name=_newest_fitting(config))
     if not config.out_name:
-        config = config._replace(out_name=_free_name(config))
-    folder = options.run_dir(config)
+        config = config.replace(out_name=_free_name(config))
+    folder = config.run_dir
     print(f"run: {folder}")
-    checkpoints = options.checkpoint_dir(config)
+    checkpoints = config.checkpoint_path
     apart = os.path.relpath(*map(os.path.realpath, (checkpoints, folder))).startswith(os.pardir)
     with _held(folder), _held(checkpoints) if apart else contextlib.nullcontext():
-        path = os.path.join(folder, options.OPTIONS_FILE)
+        path = os.path.join(folder, OPTIONS_FILE)
         if os.path.exists(path):
-            config = _continued(config, options.read_options(path), folder)
+            config = _continued(config, read_options(path), folder)
         for newest in checkpoint.kept(checkpoints)[:1]:
-            saved = options.checked_options(
-                newest.state.get("options", {}), newest.prefix + ".json"
-            )
+            saved = checked_options(newest.state.get("options", {}), newest.prefix + ".json")
             config = _continued(config, saved, checkpoints)
         if config.seed is None:
-            config = config._replace(seed=int.from_bytes(os.urandom(4), "little") >> 1)
+            config = config.replace(seed=int.from_bytes(os.urandom(4), "little") >> 1)
         print(f"seed: {config.seed}")
         try:
-            utils.write_text(path, options.to_json(config))
+            utils.write_text(path, config.to_json())
         except OSError as error:
             raise UserError(f"--out_dir: {error}")
         yield config
@@ -89,15 +88,15 @@ def _held(folder):
 
 
 def _newest_fitting(config):
-    for name, saved in options.saved_runs(config):
-        seeded = config if config.seed is not None else config._replace(seed=saved.get("seed"))
-        if not options.differences(seeded, saved):
+    for name, saved in saved_runs(config):
+        seeded = config if config.seed is not None else config.replace(seed=saved.get("seed"))
+        if not seeded.differences(saved):
             return name
     raise UserError(f"--resume: no run in {config.out_dir} was trained with these options")
 
 
 def _free_name(config):
-    name = options.run_name(config)
+    name = config.default_name
     taken = 0
     while os.path.exists(os.path.join(config.out_dir, name + f"-{taken}" * bool(taken))):
         taken += 1
@@ -107,9 +106,9 @@ def _free_name(config):
 def _continued(config, saved, folder):
     """The config with the seed of the run that stands in `folder`, if its options agree."""
     if config.seed is None:
-        config = config._replace(seed=saved.get("seed"))
-    for name, there, asked in options.differences(config, saved):
-        if name in options.SET_BY_DATASET:
+        config = config.replace(seed=saved.get("seed"))
+    for name, there, asked in config.differences(saved):
+        if name in SET_BY_DATASET:
             raise UserError(
                 f"--dataset: {name} of {config.dataset} was {there} when the run in {folder} began and is {asked} now; give "
                 "another --out_name"

@@ -13,9 +13,10 @@ import pytest
 from paths import ROOT
 
 import utils
-from config import Config, UserError
+from config import Config
 from datasets import cache, packed
 from datasets.registry import open_dataset
+from options import UserError
 
 COUNT = 10
 

@@ -4,9 +4,10 @@ import numpy as np
 import pictures
 import pytest
 
-from config import Config, UserError
+from config import Config
 from datasets import cifar10, mnist
 from datasets.registry import open_dataset
+from options import UserError
 
 
 def write_cifar10(folder, count=4):

@@ -103,7 +103,7 @@ def test_smaller_than_the_crop_is_refused_or_padded():
     small = pictures.colours(100, 120)
     with pytest.raises(TooSmall, match="100x120, smaller than the crop of 108x108"):
         decode(opened(encoded(small)), CROPPED)
-    framing = CROPPED._replace(height=108, width=108, pad=True)
+    framing = CROPPED.replace(height=108, width=108, pad=True)
     golden = np.zeros((108, 108, 3), np.uint8)
     golden[4:104] = small[:, 6:114]
     assert np.array_equal(decode(opened(encoded(small)), framing), golden)

@@ -5,8 +5,8 @@ import os
 import pictures
 import pytest
 
-from config import UserError
 from datasets.folder import find_pictures
+from options import UserError
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ import numpy as np
 import pictures
 import pytest
 
-from config import Config, UserError
+from config import Config
 from datasets import survey
 from datasets.decode import Framing
 from datasets.folder import find_pictures
 from datasets.images import Reader, allowance
 from datasets.registry import open_dataset
+from options import UserError
 
 SIZE = dict(output_height=8, output_width=6)
 

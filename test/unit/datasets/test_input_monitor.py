@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import checkpoint
-import config as options
 import utils
-from config import Config, UserError
+from config import Config
 from datasets import pipeline, synthetic
 from datasets.registry import open_dataset
 from devices.device import open_device
 from devices.ranks import SINGLE_PROCESS
+from options import UserError
 from training import loop, run
 
 SMALL = Config(
@@ -76,7 +76,7 @@ def test_only_the_next_steps_failure_is_raised():
 
 def test_input_that_fails_ends_the_run_in_one_line_and_keeps_its_work(graph, tmp_path):
     del graph
-    config, dataset = open_dataset(SMALL._replace(out_dir=str(tmp_path), out_name="run"))
+    config, dataset = open_dataset(SMALL.replace(out_dir=str(tmp_path), out_name="run"))
     fatal = set(pipeline.batch_indices(dataset, 4, config=config))
     sound_read = synthetic.coloured_discs(height=16, width=16).read
 
@@ -91,7 +91,7 @@ def test_input_that_fails_ends_the_run_in_one_line_and_keeps_its_work(graph, tmp
         config, dataset, SINGLE_PROCESS, session_config=device.session_config
     ) as config, pytest.raises(UserError, match="^--max_bad_files: enough$"):
         loop.train(config=config, dataset=dataset, device=device, ranks=SINGLE_PROCESS)
-    found = checkpoint.newest(options.checkpoint_dir(config), warn=pytest.fail)
+    found = checkpoint.newest(config.checkpoint_path, warn=pytest.fail)
     assert found.step == 4
     lines = utils.read_json_lines(str(tmp_path / "run" / "metrics.jsonl"))
     assert [line["step"] for line in lines] == [1, 2, 3, 4]

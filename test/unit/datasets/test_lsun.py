@@ -11,9 +11,10 @@ import pictures
 import pytest
 from PIL import Image
 
-from config import Config, UserError
+from config import Config
 from datasets import lsun
 from datasets.registry import open_dataset
+from options import UserError
 
 SIZE = dict(output_height=8, output_width=6, cache="off")
 

@@ -6,8 +6,8 @@ import struct
 import numpy as np
 import pytest
 
-from config import UserError
 from datasets import mnist
+from options import UserError
 
 
 def idx(items):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-import config as options
-from config import Config, UserError
+from config import Config
 from datasets import pipeline, synthetic
 from devices.ranks import SINGLE_PROCESS
+from options import UserError
 
 CONFIG = Config(dataset="synthetic_mnist", batch_size=32, z_dim=4, seed=9)
 DATASET = synthetic.labelled_discs()
@@ -27,7 +27,7 @@ def test_an_epoch_shows_each_example_once_and_the_next_in_another_order():
 
 
 def test_train_size_uses_one_fixed_subset():
-    config = CONFIG._replace(train_size=100)
+    config = CONFIG.replace(train_size=100)
     first, second = epoch_of(range(3), config=config), epoch_of(range(3, 6), config=config)
     assert len(set(first)) == 96  # the incomplete batch is dropped
     assert len(set(first) | set(second)) <= 100
@@ -36,7 +36,7 @@ def test_train_size_uses_one_fixed_subset():
 @pytest.mark.parametrize("change", [dict(seed=10), dict(draw=1)])
 def test_another_seed_or_draw_gives_another_order_and_z(change):
     draw = change.get("draw", 0)
-    config = CONFIG._replace(seed=change.get("seed", 9))
+    config = CONFIG.replace(seed=change.get("seed", 9))
     _, _, z = pipeline.read_batch(DATASET, 5, config=CONFIG)
     _, _, other_z = pipeline.read_batch(DATASET, 5, config=config, draw=draw)
     assert not np.array_equal(z, other_z)
@@ -83,7 +83,7 @@ def test_more_than_the_set_holds_is_refused():
 
 
 def test_the_stream_is_read_batch_from_any_step_on(graph):
-    config = CONFIG._replace(batch_size=8)
+    config = CONFIG.replace(batch_size=8)
     stream = pipeline.input_pipeline(
         DATASET, config=config, value_range=(0.0, 1.0), ranks=SINGLE_PROCESS
     )
@@ -99,7 +99,7 @@ def test_the_stream_is_read_batch_from_any_step_on(graph):
 
 
 def test_sample_inputs_are_fixed():
-    config = CONFIG._replace(sample_num=23)
+    config = CONFIG.replace(sample_num=23)
     first, again = [
         pipeline.sample_inputs(DATASET, config=config, value_range=(0, 1)) for _ in range(2)
     ]
@@ -125,4 +125,4 @@ def test_open_dataset_fills_the_sizes():
     with pytest.raises(UserError, match="--output_height"):
         open_dataset(Config(dataset="synthetic_mnist", output_height=64))
     with pytest.raises(UserError, match="--dataset"):
-        open_dataset(options.Config(dataset="/no/such/set"))
+        open_dataset(Config(dataset="/no/such/set"))

@@ -7,10 +7,10 @@ import sys
 import pictures
 import pytest
 
-import config as options
 import main
-from config import Config, UserError
+from config import Config, check_config
 from datasets.registry import OPENERS, open_dataset
+from options import UserError
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_mistake_is_one_line(arguments, part, tmp_path, flags, few_pictures):
             "--data_dir=" + str(tmp_path),
             *arguments,
         )
-        options.check(config)
+        check_config(config)
         main.run(config)
     assert str(error.value).startswith(part) and "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()

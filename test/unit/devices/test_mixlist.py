@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from config import UserError
 from devices import located_json, mixlist, npu_options, rank_table
+from options import UserError
 
 
 def complaint(tmp_path, text):

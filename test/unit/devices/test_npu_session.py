@@ -13,10 +13,11 @@ from fake_npu import factory
 from paths import ROOT
 
 import main
-from config import PRECISION_MODES, Config, UserError
+from config import PRECISION_MODES, Config
 from devices import npu_options
 from devices.device import open_device
 from devices.ranks import SINGLE_PROCESS
+from options import UserError
 
 
 def npu_config(**options):
@@ -386,14 +387,25 @@ def test_without_effect_is_said_once():
             over_dump=True,
             precision_mode="force_fp16",
             over_dump_path=os.path.abspath("overflow"),
+            given=frozenset({"over_dump", "precision_mode"}),
         ),
         say=lines.append,
     )
-    assert lines[1:] == ["Ascend options have no effect on a CPU: --over_dump --precision_mode"]
+    assert lines[1:] == ["Ascend options have no effect on a CPU: --precision_mode --over_dump"]
     lines = []
-    open_device(Config(device="cpu", profiling=True), say=lines.append)
+    open_device(
+        Config(device="cpu", profiling=True, given=frozenset({"profiling"})), say=lines.append
+    )
     assert len(lines) == 1
-    open_device(Config(device="cpu", over_dump_path="/o", data_dump_path="/d"), say=lines.append)
+    open_device(
+        Config(
+            device="cpu",
+            over_dump_path="/o",
+            data_dump_path="/d",
+            given=frozenset({"over_dump_path", "data_dump_path"}),
+        ),
+        say=lines.append,
+    )
     assert len(lines) == 2  # a folder without its switch asks for nothing
 
 

@@ -118,7 +118,7 @@ def test_repair_puts_the_broken_file_aside_and_fetches_it(tmp_path, site):
 
 
 def test_an_unpacked_file_of_unknown_hash_is_refused(tmp_path):
-    unhashed = NOWHERE._replace(files=tuple(f._replace(raw_sha256="") for f in NOWHERE.files))
+    unhashed = NOWHERE.replace(files=tuple(f.replace(raw_sha256="") for f in NOWHERE.files))
     place(tmp_path / "digits", RAW)
     with pytest.raises(download.DownloadError, match="cannot be verified: place the .gz"):
         ensure(tmp_path, unhashed)

@@ -6,10 +6,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import checkpoint
-import config as options
 import model
 import utils
-from config import Config
+from config import OPTIONS_FILE, Config
 from datasets.registry import open_dataset
 
 SMALL = dict(
@@ -24,10 +23,8 @@ DATASETS = {
 def make_run(out_dir, architecture, *, steps=(5,), name="run", **changes):
     """A run folder with a checkpoint for each of `steps`; returns the config that asks for it."""
     asked = Config(out_dir=str(out_dir), out_name=name, **dict(SMALL, **DATASETS[architecture]))
-    config, _ = open_dataset(asked._replace(train=True, **changes))
-    utils.write_text(
-        os.path.join(options.run_dir(config), options.OPTIONS_FILE), options.to_json(config)
-    )
+    config, _ = open_dataset(asked.replace(train=True, **changes))
+    utils.write_text(os.path.join(config.run_dir, OPTIONS_FILE), config.to_json())
     for step in steps:
         write_checkpoint(config, step)
     return Config(out_dir=str(out_dir), dataset=config.dataset, device="cpu")
@@ -48,7 +45,7 @@ def write_checkpoint(config, step):
                 variable.load(_values(random, variable.op.name, variable.shape), session)
             checkpoint.Saver(variables).save(
                 session,
-                options.checkpoint_dir(config),
+                config.checkpoint_path,
                 step=step,
                 state={"seconds": 1.0, "draw": 0},
                 max_to_keep=9,

@@ -5,9 +5,12 @@ import json
 import os
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-import config as options
-from config import Config, UserError
+from config import OPTIONS, Config, check_config
+from flags_file import checked_options, read_options, saved_runs
+from options import UserError
 
 
 def test_json_goes_out_and_comes_back(tmp_path):
@@ -15,8 +18,8 @@ def test_json_goes_out_and_comes_back(tmp_path):
         dataset="mnist", seed=7, class_names=("a", "b"), train_size=100, learning_rate=1
     )
     path = tmp_path / "FLAGS.json"
-    path.write_text(options.to_json(config))
-    assert Config(**options.read_options(str(path))) == config
+    path.write_text(config.to_json())
+    assert Config(**read_options(str(path))) == config
 
 
 @pytest.mark.parametrize(
@@ -40,22 +43,22 @@ def test_a_wrong_options_file_is_named(tmp_path, content, message):
     path = tmp_path / "FLAGS.json"
     path.write_text(content)
     with pytest.raises(UserError) as error:
-        options.read_options(str(path))
+        read_options(str(path))
     assert str(path) in str(error.value) and message in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_saved_folder_is_never_followed():
     saved = {"out_dir": "/etc", "checkpoint_dir": "../..", "sample_dir": "/tmp/x", "z_dim": 7}
-    config = options.with_run_options(Config(out_dir="/runs", out_name="a"), saved)
+    config = Config(out_dir="/runs", out_name="a").with_saved(saved)
     assert config.z_dim == 7
-    assert options.checkpoint_dir(config) == "/runs/a/checkpoint"
-    assert options.sample_dir(config) == "/runs/a/samples"
+    assert config.checkpoint_path == "/runs/a/checkpoint"
+    assert config.sample_path == "/runs/a/samples"
 
 
 def test_the_run_name_has_no_blanks():
     config = Config(dataset="my set/ü", output_height=28, output_width=30, channels=1)
-    name = options.run_name(config, datetime.datetime(2020, 1, 2, 3, 4, 5))
+    name = config.default_name(datetime.datetime(2020, 1, 2, 3, 4, 5))
     assert name == "my_set_ü-28x30x1-z100-b64-20200102-030405"
 
 
@@ -65,20 +68,16 @@ def test_saved_runs_are_of_the_data_set_and_newest_first(tmp_path):
         path = tmp_path / name / "FLAGS.json"
         path.write_text(json.dumps({"dataset": dataset}))
         os.utime(str(path), (1000 + age, 1000 + age))
-    runs = options.saved_runs(Config(dataset="mnist", out_dir=str(tmp_path)))
+    runs = saved_runs(Config(dataset="mnist", out_dir=str(tmp_path)))
     assert [name for name, _ in runs] == ["b", "a"]
 
 
 def test_differences_name_both_values_and_leave_out_what_may_change(tmp_path):
     path = tmp_path / "FLAGS.json"
-    path.write_text(options.to_json(Config(batch_size=64, epoch=2, seed=1)))
-    saved = options.read_options(str(path))
+    path.write_text(Config(batch_size=64, epoch=2, seed=1).to_json())
+    saved = read_options(str(path))
     asked = Config(batch_size=32, epoch=9, seed=1, out_name="other", log_freq=5)
-    assert options.differences(asked, saved) == [("batch_size", 64, 32)]
-
-
-def test_every_field_that_may_change_exists():
-    assert set(Config._fields) >= options.FREE_TO_CHANGE
+    assert asked.differences(saved) == [("batch_size", 64, 32)]
 
 
 @pytest.mark.parametrize(
@@ -93,5 +92,45 @@ def test_every_field_that_may_change_exists():
 )
 def test_options_that_do_not_go_together(change, flag):
     with pytest.raises(UserError) as error:
-        options.check(Config(**change))
+        check_config(Config(**change))
     assert flag in str(error.value)
+
+
+def accepted(option):
+    """Texts around an option's bounds and choices, and any other, as a command line has them."""
+    numbers = [bound for bound in (option.declared.low, option.declared.high) if bound is not None]
+    return st.one_of(
+        st.sampled_from(
+            [*map(str, numbers), *option.declared.choices, "inf", "nan", "", "1e400", "²"]
+        ),
+        st.integers().map(str),
+        st.floats().map(repr),
+        st.text(max_size=30),
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if OPTIONS[name].kind is not tuple])
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_what_the_command_line_takes_flags_json_takes(name, data):
+    option = OPTIONS[name]
+    text = data.draw(accepted(option))
+    value = text == "True" if option.kind is bool else None
+    if option.kind is not bool:
+        try:
+            value = option.parse(text)
+        except ValueError as error:
+            assert "\n" not in str(error)
+            return
+    saved = json.loads(Config(**{name: value}).to_json())
+    assert checked_options(saved, "x")[name] == value
+
+
+def test_every_option_is_declared_whole():
+    for name, option in OPTIONS.items():
+        assert option.section
+        assert option.declared.help or not option.flag, name
+        assert option.kind not in (int, float) or None not in (
+            option.declared.low,
+            option.declared.high,
+        ), name

@@ -9,7 +9,9 @@ from paths import ROOT
 
 # room -> the project's rooms that it may import; a folder stands for all files in it.
 MAY_IMPORT = {
-    "config": (),
+    "options": (),
+    "config": ("options",),
+    "flags_file": ("config", "options"),
     "ops_cpu": (),
     "ops": ("ops_cpu",),
     "fetch": (),
@@ -17,8 +19,8 @@ MAY_IMPORT = {
     "utils": (),
     "model": ("ops", "ops_cpu"),
     "checkpoint": ("utils",),
-    "datasets": ("datasets", "config", "utils", "download"),
-    "devices": ("devices", "config"),
+    "datasets": ("datasets", "config", "options", "utils", "download"),
+    "devices": ("devices", "config", "options"),
     "training": (
         "training",
         "checkpoint",
@@ -43,7 +45,7 @@ MAY_IMPORT = {
         "training.samples",
         "utils",
     ),
-    "main": ("config", "datasets.registry", "devices", "inference", "training"),
+    "main": ("config", "options", "datasets.registry", "devices", "inference", "training"),
 }
 # Libraries that only these rooms import.
 ONLY_IN = {

@@ -10,7 +10,8 @@ from programs import SMALL, parsed, run_main, train_here
 
 import main
 import utils
-from config import Config, UserError
+from config import OPTIONS, Config
+from options import UserError
 
 # The reference's flags and their defaults; sizes follow the data set here.
 REFERENCE = dict(
@@ -52,8 +53,8 @@ def test_flags_of_the_reference_and_their_defaults():
 
 def test_every_field_has_its_flag_and_its_default():
     config, defaults = parsed(), Config()
-    for name in Config._fields:
-        if name not in main.PATHS:
+    for name in OPTIONS:
+        if not OPTIONS[name].declared.path:
             assert getattr(config, name) == getattr(defaults, name), name
 
 
@@ -105,7 +106,7 @@ def test_the_program_itself_exits_with_2(tmp_path):
 
 
 def test_help_names_every_flag():
-    done = run_main("--help")
+    done = run_main("--help=all")
     assert done.returncode == 0
     for name in ("epoch", "over_dump_path", "class", "iterations_per_loop"):
         assert "--" + name in done.stdout or "--[no]" + name in done.stdout

@@ -11,13 +11,13 @@ from programs import run_main
 from small_runs import make_run
 from test_mnist import idx
 
-import config as options
 import main
 import utils
-from config import UserError
+from config import RESULTS_FILE
 from datasets import mnist, synthetic
 from inference import classifier, evaluate, html_report
 from inference.trained_run import find_run
+from options import UserError
 
 COUNTS = {"train": 600, "test": 200}
 
@@ -45,15 +45,15 @@ def mnist_run(tmp_path):
         data_path=str(folder),
         mnist_split="train",
     )
-    return asked._replace(dataset="mnist", evaluate="last", eval_samples=150, progress="off")
+    return asked.replace(dataset="mnist", evaluate="last", eval_samples=150, progress="off")
 
 
 def results_of(tmp_path):
-    return json.loads((tmp_path / "out" / "run" / options.RESULTS_FILE).read_text())
+    return json.loads((tmp_path / "out" / "run" / RESULTS_FILE).read_text())
 
 
 def test_every_checkpoint_has_its_figures_and_they_repeat_themselves(mnist_run, tmp_path, capsys):
-    assert main.run(mnist_run._replace(evaluate="all")) == 0
+    assert main.run(mnist_run.replace(evaluate="all")) == 0
     first = results_of(tmp_path)
     assert [entry["step"] for entry in first["checkpoints"]] == [3, 7]
     names = {"step", "one_nn_error", "frechet", "kid", "label_agreement"}
@@ -63,7 +63,7 @@ def test_every_checkpoint_has_its_figures_and_they_repeat_themselves(mnist_run, 
     assert first["real"]["one_nn_error"] < min(e["one_nn_error"] for e in first["checkpoints"])
     assert os.path.getsize(str(tmp_path / "out" / "run" / evaluate.CURVE_FILE)) > 1000
     assert "test pictures too" not in capsys.readouterr().out
-    assert main.run(mnist_run._replace(evaluate="all")) == 0
+    assert main.run(mnist_run.replace(evaluate="all")) == 0
     assert results_of(tmp_path) == first
     main.run(mnist_run)
     assert results_of(tmp_path)["checkpoints"] == first["checkpoints"][1:]
@@ -76,14 +76,14 @@ def test_a_run_that_saw_the_test_pictures_is_told_so(mnist_run, tmp_path, capsys
     path.write_text(path.read_text().replace('"mnist_split": "train"', '"mnist_split": "all"'))
     evaluate.evaluate(mnist_run)
     assert "trained on the test pictures too (--mnist_split=all)" in capsys.readouterr().out
-    evaluate.evaluate(mnist_run._replace(evaluate="features"))
+    evaluate.evaluate(mnist_run.replace(evaluate="features"))
     assert "(--mnist_split=all); the accuracy is not that of unseen" in capsys.readouterr().out
 
 
 def test_a_damaged_checkpoint_is_passed_over(mnist_run, tmp_path, capsys):
     part = tmp_path / "out" / "run" / "checkpoint" / "DCGAN.model-3.data-00000-of-00001"
     part.write_bytes(part.read_bytes()[:-1])
-    evaluate.evaluate(mnist_run._replace(evaluate="all"))
+    evaluate.evaluate(mnist_run.replace(evaluate="all"))
     assert [entry["step"] for entry in results_of(tmp_path)["checkpoints"]] == [7]
     assert "DCGAN.model-3" in capsys.readouterr().err
 
@@ -110,7 +110,7 @@ def test_the_classifier_is_kept_and_a_damaged_file_is_not_believed(mnist_run, tm
 
 
 def test_features_of_the_discriminator(mnist_run, tmp_path, capsys):
-    assert main.run(mnist_run._replace(evaluate="features")) == 0
+    assert main.run(mnist_run.replace(evaluate="features")) == 0
     found = results_of(tmp_path)["features"]
     assert found["step"] == 7 and found["dimensions"] == 16 * (1 + 10 + 4 + 10)
     assert 20 < found["accuracy"] <= 100  # chance: 10
@@ -121,11 +121,11 @@ def test_features_of_the_discriminator(mnist_run, tmp_path, capsys):
 
 
 def test_pictures_are_filed_for_the_fields_own_tools(tmp_path, monkeypatch, capsys):
-    asked = make_run(tmp_path / "out", "image")._replace(evaluate="last", eval_samples=70)
+    asked = make_run(tmp_path / "out", "image").replace(evaluate="last", eval_samples=70)
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)  # as if it were not installed
     evaluate.evaluate(asked)
     assert "pip install torch-fidelity" in capsys.readouterr().out
-    evaluate.evaluate(asked._replace(eval_samples=66))  # fewer: none of the earlier stay
+    evaluate.evaluate(asked.replace(eval_samples=66))  # fewer: none of the earlier stay
     seen = []
 
     def calculate_metrics(**arguments):
@@ -135,7 +135,7 @@ def test_pictures_are_filed_for_the_fields_own_tools(tmp_path, monkeypatch, caps
     monkeypatch.setitem(
         sys.modules, "torch_fidelity", types.SimpleNamespace(calculate_metrics=calculate_metrics)
     )
-    evaluate.evaluate(asked._replace(eval_samples=66))
+    evaluate.evaluate(asked.replace(eval_samples=66))
     folders = [
         tmp_path / "out" / "run" / evaluate.FOLDER / name for name in ("generated_00000005", "real")
     ]
@@ -149,11 +149,11 @@ def test_pictures_are_filed_for_the_fields_own_tools(tmp_path, monkeypatch, caps
 def test_features_need_labelled_test_pictures(tmp_path):
     asked = make_run(tmp_path / "out", "image")
     with pytest.raises(UserError, match="^--evaluate: features needs mnist or fashion_mnist"):
-        evaluate.evaluate(asked._replace(evaluate="features"))
+        evaluate.evaluate(asked.replace(evaluate="features"))
 
 
 def test_an_earlier_result_that_cannot_be_read_is_said_and_replaced(mnist_run, tmp_path, capsys):
-    path = tmp_path / "out" / "run" / options.RESULTS_FILE
+    path = tmp_path / "out" / "run" / RESULTS_FILE
     path.write_text("{")
     evaluate.evaluate(mnist_run)
     assert len(results_of(tmp_path)["checkpoints"]) == 1

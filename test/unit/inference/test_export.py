@@ -13,9 +13,9 @@ from small_runs import make_run
 
 import main
 import model
-from config import UserError
 from inference import export
 from inference.trained_run import find_run, opened_generator, restored_session
+from options import UserError
 
 LOADER = os.path.join(HELPERS, "load_export.py")
 BOTH = pytest.mark.parametrize("architecture", ["mnist", "image"])
@@ -30,7 +30,7 @@ def exported(tmp_path, capfd):
 
     def run(architecture, **options):
         asked = make_run(tmp_path, architecture)
-        assert main.run(asked._replace(**options)) == 0
+        assert main.run(asked.replace(**options)) == 0
         assert "Traceback" not in capfd.readouterr().err
         return tmp_path / "run" / export.FOLDER, asked
 
@@ -107,7 +107,7 @@ EVERYTHING = dict(export=True, freeze=True, freeze_discriminator=True, export_ba
 @BOTH
 def test_a_fresh_process_draws_the_same(exported, tmp_path, architecture):
     folder, asked = exported(architecture, **dict(EVERYTHING, export_format="checkpoint"))
-    assert main.run(asked._replace(export=True, export_format="saved_model")) == 0
+    assert main.run(asked.replace(export=True, export_format="saved_model")) == 0
     assert assert_loads(folder, asked, tmp_path) == tf.__version__
     assert not [name for name in os.listdir(str(folder)) if name.startswith(".")]
 
@@ -119,7 +119,7 @@ def test_a_fresh_process_draws_the_same(exported, tmp_path, architecture):
 @BOTH
 def test_the_other_tensorflow_draws_the_same(exported, tmp_path, architecture):
     folder, asked = exported(architecture, **dict(EVERYTHING, export_format="checkpoint"))
-    assert main.run(asked._replace(export=True, export_format="saved_model")) == 0
+    assert main.run(asked.replace(export=True, export_format="saved_model")) == 0
     version = assert_loads(folder, asked, tmp_path, interpreter=os.environ["DCGAN_OTHER_PYTHON"])
     assert version.split(".")[0] != tf.__version__.split(".")[0]
 
@@ -140,7 +140,7 @@ def test_what_a_frozen_graph_takes_is_said_beside_it(exported, architecture):
 def test_exporting_again_replaces(exported, tmp_path):
     folder, asked = exported("image", export=True, export_format="saved_model")
     before = sorted(os.listdir(str(folder)))
-    assert main.run(asked._replace(export=True, export_format="saved_model")) == 0
+    assert main.run(asked.replace(export=True, export_format="saved_model")) == 0
     assert sorted(os.listdir(str(folder))) == before == ["saved_model"]
 
 
@@ -163,7 +163,7 @@ def test_without_the_libraries_onnx_is_one_line(tmp_path, monkeypatch):
     asked = make_run(tmp_path, "mnist")
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(UserError, match="^--export_format: onnx: .*requirements-onnx.txt$"):
-        main.run(asked._replace(export=True, export_format="onnx"))
+        main.run(asked.replace(export=True, export_format="onnx"))
     assert not list((tmp_path / "run" / export.FOLDER).iterdir())
 
 
@@ -171,4 +171,4 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     asked = make_run(tmp_path, "mnist")
     (tmp_path / "run" / export.FOLDER).write_text("in the way")
     with pytest.raises(UserError, match="^--out_dir: generator not exported"):
-        main.run(asked._replace(freeze=True))
+        main.run(asked.replace(freeze=True))

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from small_runs import make_run
 
-import config as options
 import main
 import utils
-from config import UserError
+from config import METRICS_FILE, RESULTS_FILE
 from inference import html_report
+from options import UserError
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def trained(tmp_path):
 
 
 def make_report_run(out_dir, name="run", side=8):
-    asked = make_run(out_dir, "mnist", name=name)._replace(out_name=name)
-    folder = options.run_dir(asked)
+    asked = make_run(out_dir, "mnist", name=name).replace(out_name=name)
+    folder = asked.run_dir
     lines = [
         {
             "step": step,
@@ -38,7 +38,7 @@ def make_report_run(out_dir, name="run", side=8):
         for step in range(1, 31)
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    utils.write_text(os.path.join(folder, options.METRICS_FILE), text + '[1]\n{"step": 31, "d_l')
+    utils.write_text(os.path.join(folder, METRICS_FILE), text + '[1]\n{"step": 31, "d_l')
     for step in (10, 20, 30):
         picture = np.random.RandomState(step).randint(0, 256, (side, side, 1)).astype(np.uint8)
         utils.write_png(os.path.join(folder, "samples", "train_%08d.png" % step), picture)
@@ -56,7 +56,7 @@ def grids_of(text):
 
 def test_it_holds_the_run(trained):
     text = read(html_report.write_page(trained))
-    folder = options.run_dir(trained)
+    folder = trained.run_dir
     grids = grids_of(text)
     assert [grid["step"] for grid in grids] == [10, 20, 30]
     for grid in grids:
@@ -84,19 +84,15 @@ def test_metrics_are_shown(trained):
         "notes": ["a <b>note</b>"],
         "checkpoints": [{"step": 5, "frechet": 12.34567, "kid": 0.5}],
     }
-    utils.write_text(
-        os.path.join(options.run_dir(trained), options.RESULTS_FILE), json.dumps(results)
-    )
-    utils.write_png(
-        os.path.join(options.run_dir(trained), "metrics.png"), np.zeros((4, 4, 1), np.uint8)
-    )
+    utils.write_text(os.path.join(trained.run_dir, RESULTS_FILE), json.dumps(results))
+    utils.write_png(os.path.join(trained.run_dir, "metrics.png"), np.zeros((4, 4, 1), np.uint8))
     text = read(html_report.write_page(trained))
     assert "<td>12.35</td>" in text and "<td>0.25</td>" in text
     assert "a &lt;b&gt;note" in text
 
 
 def test_broken_metrics_are_named(trained):
-    utils.write_text(os.path.join(options.run_dir(trained), options.RESULTS_FILE), '{"real": 3}')
+    utils.write_text(os.path.join(trained.run_dir, RESULTS_FILE), '{"real": 3}')
     with pytest.raises(UserError, match="metrics.json: cannot be read"):
         html_report.write_page(trained)
 
@@ -109,7 +105,7 @@ def test_many_grids_are_thinned_out(trained, monkeypatch):
 
 
 def test_somebodys_pictures_are_no_grids(trained):
-    with open(os.path.join(options.sample_dir(trained), "train_mine.png"), "wb"):
+    with open(os.path.join(trained.sample_path, "train_mine.png"), "wb"):
         pass
     assert [grid["step"] for grid in grids_of(read(html_report.write_page(trained)))] == [
         10,
@@ -205,9 +201,7 @@ def test_it_works_in_a_browser(trained, browser):
         grid = np.reshape(pixels, (8, 8, 4))[..., :1]
         np.testing.assert_array_equal(
             grid,
-            utils.read_png(
-                os.path.join(options.run_dir(trained), "samples", "train_%08d.png" % expected)
-            ),
+            utils.read_png(os.path.join(trained.run_dir, "samples", "train_%08d.png" % expected)),
         )
     broken = browser.execute_script(
         "return Array.from(document.images).filter(i => !i.naturalWidth).map(i => i.alt)"

@@ -10,9 +10,10 @@ from test_golden import SIZES, load_golden
 
 import main
 import utils
-from config import Config, UserError
+from config import Config
 from inference import sample
 from inference.trained_run import find_run, opened_generator
+from options import UserError
 
 BOTH = pytest.mark.parametrize("architecture", ["mnist", "image"])
 
@@ -60,7 +61,7 @@ def test_samples_equal_the_references(write_reference, architecture):
 @BOTH
 def test_its_pictures_have_their_place(write_reference, tmp_path, architecture):
     _, asked = write_reference(architecture)
-    path = sample.generate(asked._replace(generate=3, generate_format="grid"))
+    path = sample.generate(asked.replace(generate=3, generate_format="grid"))
     assert path == str(
         tmp_path / "out" / "reference_64_28_28" / "samples" / "generated_00000004.png"
     )
@@ -104,8 +105,8 @@ def test_other_variables_are_named(write_reference):
 def test_shape_that_does_not_fit_is_refused(write_reference):
     _, asked = write_reference("image")
     with pytest.raises(UserError, match="--output_height and --output_width: 32x100 does not fit"):
-        find_run(asked._replace(output_height=32, output_width=100))
-    run = find_run(asked._replace(output_height=16, output_width=64))
+        find_run(asked.replace(output_height=32, output_width=100))
+    run = find_run(asked.replace(output_height=16, output_width=64))
     assert (run.config.output_height, run.config.output_width) == (16, 64)
 
 

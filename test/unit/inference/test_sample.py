@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from small_runs import make_run
 
-import config as options
 import main
 import utils
-from config import UserError
+from config import Config
 from inference import sample
 from inference.seeds import labels_of, latents_of, parse_seeds
 from inference.trained_run import CHUNK, find_run, opened_generator
+from options import UserError
 
 BOTH = pytest.mark.parametrize("architecture", ["mnist", "image"])
 
@@ -29,12 +29,12 @@ def pictures_by_name(folder):
 @BOTH
 def test_a_seed_is_a_picture(tmp_path, architecture):
     asked = make_run(tmp_path, architecture)
-    all_of_them = pictures_by_name(sample.generate(asked._replace(generate=CHUNK + 36)))
+    all_of_them = pictures_by_name(sample.generate(asked.replace(generate=CHUNK + 36)))
     assert len(all_of_them) == CHUNK + 36
     assert len({image.tobytes() for image in all_of_them.values()}) == CHUNK + 36
     for seeds, batch_size in (("7", 1), ("99,7", 64), ("30-98,7,0", 33)):
-        for _index, other in enumerate([asked._replace(seeds=seeds, batch_size=batch_size)]):
-            folder = sample.generate(other._replace(sample_dir=str(tmp_path / seeds)))
+        for _index, other in enumerate([asked.replace(seeds=seeds, batch_size=batch_size)]):
+            folder = sample.generate(other.replace(sample_dir=str(tmp_path / seeds)))
             found = pictures_by_name(folder)
             assert len(found) == len(parse_seeds(seeds))
             for name, image in found.items():
@@ -43,30 +43,28 @@ def test_a_seed_is_a_picture(tmp_path, architecture):
 
 @BOTH
 def test_formats_agree(tmp_path, architecture):
-    asked = make_run(tmp_path, architecture)._replace(generate=CHUNK + 3)
+    asked = make_run(tmp_path, architecture).replace(generate=CHUNK + 3)
     single = pictures_by_name(sample.generate(asked))
-    with np.load(
-        sample.generate(asked._replace(generate_format="npz")), allow_pickle=False
-    ) as file:
+    with np.load(sample.generate(asked.replace(generate_format="npz")), allow_pickle=False) as file:
         arrays = dict(file)
     np.testing.assert_array_equal(arrays["images"], [single[name] for name in sorted(single)])
     np.testing.assert_array_equal(arrays["seeds"], np.arange(CHUNK + 3))
     if architecture == "mnist":
         np.testing.assert_array_equal(arrays["labels"], np.arange(CHUNK + 3) % 10)
-    grid = utils.read_png(sample.generate(asked._replace(generate_format="grid")))
+    grid = utils.read_png(sample.generate(asked.replace(generate_format="grid")))
     np.testing.assert_array_equal(grid, utils.grid(arrays["images"]))
 
 
 def test_classes(tmp_path):
     asked = make_run(tmp_path, "mnist")
-    grid = utils.read_png(sample.draw(asked._replace(classes="0-9", generate_format="grid")))
+    grid = utils.read_png(sample.draw(asked.replace(classes="0-9", generate_format="grid")))
     assert grid.shape == (len(sample.FEW_SEEDS) * 28, 10 * 28, 1)
-    seed_5 = pictures_by_name(sample.generate(asked._replace(seeds="5", classes="3,7")))
+    seed_5 = pictures_by_name(sample.generate(asked.replace(seeds="5", classes="3,7")))
     assert sorted(seed_5) == ["seed00000005_class3.png", "seed00000005_class7.png"]
     for name, column in (("seed00000005_class3.png", 3), ("seed00000005_class7.png", 7)):
         cell = grid[5 * 28 : 6 * 28, column * 28 : (column + 1) * 28]
         np.testing.assert_array_equal(cell, seed_5[name])
-    in_turn = sample.generate(asked._replace(generate=5, classes="4,2", sample_dir="turn"))
+    in_turn = sample.generate(asked.replace(generate=5, classes="4,2", sample_dir="turn"))
     assert sorted(pictures_by_name(in_turn)) == [
         "seed0000000%d_class%d.png" % pair for pair in ((0, 4), (1, 2), (2, 4), (3, 2), (4, 4))
     ]
@@ -82,7 +80,7 @@ def test_labels_reach_the_network(tmp_path):
 
 def test_a_hundred_thousand_pictures_in_little_memory(tmp_path):
     shape = (100000, 28, 28, 1)
-    config = options.Config(num_classes=0)
+    config = Config(num_classes=0)
     block = np.zeros((CHUNK, 28, 28, 1), np.uint8)
     sizes = [CHUNK] * (shape[0] // CHUNK) + [shape[0] % CHUNK]
     blocks = (block[:size] + np.uint8(index % 256) for index, size in enumerate(sizes))
@@ -134,12 +132,12 @@ def test_mistakes_are_one_line(tmp_path, capsys, flags, words):
 
 def test_class_without_classes(tmp_path):
     with pytest.raises(UserError, match="--class: synthetic has no classes"):
-        sample.draw(make_run(tmp_path, "image")._replace(classes="1"))
+        sample.draw(make_run(tmp_path, "image").replace(classes="1"))
 
 
 def test_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    asked = make_run(tmp_path, "image")._replace(generate=1, sample_dir=str(tmp_path / "file"))
+    asked = make_run(tmp_path, "image").replace(generate=1, sample_dir=str(tmp_path / "file"))
     with pytest.raises(UserError, match="--sample_dir: .*file"):
         sample.generate(asked)
 
@@ -150,7 +148,7 @@ def test_run_folders_are_remembered(tmp_path):
     run = find_run(asked)
     assert run.checkpoint.prefix.startswith(elsewhere)
     assert run.config.data_dir == str(tmp_path)
-    assert find_run(asked._replace(data_dir="/x")).config.data_dir == "/x"
+    assert find_run(asked.replace(data_dir="/x")).config.data_dir == "/x"
 
 
 @pytest.mark.parametrize("there", ["../../elsewhere", "{}/elsewhere"])
@@ -169,9 +167,9 @@ def test_options_from_anywhere_write_nothing_outside_the_run(tmp_path, capsys, t
 
 def test_an_option_in_vain_is_said(tmp_path, capsys):
     asked = make_run(tmp_path, "image")
-    find_run(asked._replace(batch_size=7, seed=9))
+    find_run(asked.replace(batch_size=7, seed=9))
     assert not capsys.readouterr().err
-    find_run(asked._replace(z_dist="normal01"))
+    find_run(asked.replace(z_dist="normal01"))
     assert capsys.readouterr().err == (
         "--z_dist: normal01 has no effect, the run was trained with uniform_signed\n"
     )

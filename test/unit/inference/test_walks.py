@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from small_runs import SMALL, make_run
 
-import config as options
 import utils
+from config import Config
 from inference import walks
 from inference.seeds import class_of, labels_of, latents_of
 from inference.trained_run import find_run, opened_generator
@@ -36,7 +36,7 @@ class Recorder:
     [("uniform_signed", -1, 1), ("uniform_unsigned", 0, 1), ("normal01", -2, 2)],
 )
 def test_a_sweep_moves_one_coordinate(z_dist, lowest, highest):
-    config = options.Config(z_dist=z_dist, z_dim=Z_DIM, num_classes=10)
+    config = Config(z_dist=z_dist, z_dim=Z_DIM, num_classes=10)
     base = np.linspace(0.1, 0.6, Z_DIM).astype(np.float32)
     recorder = Recorder()
     assert len(list(walks._sweeps(recorder, recorder, config, base))) == Z_DIM
@@ -51,18 +51,20 @@ def test_a_sweep_moves_one_coordinate(z_dist, lowest, highest):
 @BOTH
 def test_visualize(tmp_path, architecture, monkeypatch):
     monkeypatch.setattr(walks, "STEPS", 9)
-    asked = make_run(tmp_path, architecture)._replace(visualize=True)
+    asked = make_run(tmp_path, architecture).replace(visualize=True)
     height, width = (28, 28) if architecture == "mnist" else (16, 24)
-    assert os.path.isfile(walks.visualize(asked._replace(option=0)))
-    sweeps = glob.glob(os.path.join(walks.visualize(asked._replace(option=1)), "*.png"))
+    assert os.path.isfile(walks.visualize(asked.replace(visualize_option=0)))
+    sweeps = glob.glob(os.path.join(walks.visualize(asked.replace(visualize_option=1)), "*.png"))
     assert sorted(map(os.path.basename, sweeps)) == ["z%03d.png" % k for k in range(Z_DIM)]
     assert utils.read_png(sweeps[0]).shape[:2] == (3 * height, 3 * width)
     for option in (2, 3):
-        gifs = glob.glob(os.path.join(walks.visualize(asked._replace(option=option)), "*.gif"))
+        gifs = glob.glob(
+            os.path.join(walks.visualize(asked.replace(visualize_option=option)), "*.gif")
+        )
         assert sorted(map(os.path.basename, gifs)) == ["z%03d.gif" % k for k in range(Z_DIM)]
         with Image.open(gifs[0]) as film:
             assert film.size == (width, height) and film.n_frames > 1
-    with Image.open(walks.visualize(asked._replace(option=4))) as film:
+    with Image.open(walks.visualize(asked.replace(visualize_option=4))) as film:
         assert film.size == (2 * width, 2 * height) and film.n_frames > 1
 
 
@@ -79,7 +81,7 @@ def test_visualize_around_a_point_and_from_the_origin(tmp_path, monkeypatch):
         ),
     )
     for option in (1, 2, 3, 4):
-        walks.visualize(asked._replace(option=option))
+        walks.visualize(asked.replace(visualize_option=option))
     assert bases[1].any() and bases[2].any()
     assert not bases[3].any() and not bases[4].any()
 
@@ -110,7 +112,7 @@ def test_a_spherical_walk_keeps_its_distance_from_the_origin():
 
 @BOTH
 def test_interpolate(tmp_path, architecture):
-    asked = make_run(tmp_path, architecture)._replace(interpolate="7:8:5")
+    asked = make_run(tmp_path, architecture).replace(interpolate="7:8:5")
     strip = utils.read_png(walks.interpolate(asked))
     run = find_run(asked)
     with opened_generator(run) as (make, networks):
@@ -119,12 +121,12 @@ def test_interpolate(tmp_path, architecture):
     width = ends.shape[2]
     np.testing.assert_array_equal(strip[:, :width], ends[0])
     np.testing.assert_array_equal(strip[:, -width:], ends[1])
-    with Image.open(glob.glob(os.path.join(options.sample_dir(run.config), "*.gif"))[0]) as film:
+    with Image.open(glob.glob(os.path.join(run.config.sample_path, "*.gif"))[0]) as film:
         assert film.n_frames == 5
 
 
 def test_interpolate_in_several_classes(tmp_path):
-    asked = make_run(tmp_path, "mnist")._replace(interpolate="7:8:5", classes="0-2")
+    asked = make_run(tmp_path, "mnist").replace(interpolate="7:8:5", classes="0-2")
     assert utils.read_png(walks.interpolate(asked)).shape[:2] == (3 * 28, 5 * 28)
 
 
@@ -143,7 +145,7 @@ def test_terms(text, terms):
 @BOTH
 @pytest.mark.parametrize("text", ["1+2-3", "1,2-3,4+5,6"])
 def test_arithmetic(tmp_path, architecture, text):
-    asked = make_run(tmp_path, architecture)._replace(arithmetic=text)
+    asked = make_run(tmp_path, architecture).replace(arithmetic=text)
     figure = utils.read_png(walks.arithmetic(asked))
     run = find_run(asked)
     z = {seed: latents_of(run.config, [seed])[0] for seed in range(1, 7)}

@@ -27,7 +27,7 @@ def with_atc(project):
 
 def frozen(tmp_path, architecture):
     asked = make_run(tmp_path / "out", architecture)
-    (path,) = export.freeze(asked._replace(freeze=True))
+    (path,) = export.freeze(asked.replace(freeze=True))
     return path
 
 

@@ -19,7 +19,7 @@ from test_resume import assert_equal_runs, final_state
 
 import checkpoint
 import main
-from config import UserError
+from options import UserError
 from training import checkpointer, loop, report, samples
 
 

@@ -13,7 +13,7 @@ from programs import ONE_THREAD, SMALL, command, log_lines, run_main, train_here
 
 import checkpoint
 import utils
-from config import UserError
+from options import UserError
 
 SYNTHETIC = ["--dataset=synthetic", "--output_height=16"]
 

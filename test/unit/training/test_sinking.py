@@ -11,9 +11,9 @@ from fake_npu import factory
 from programs import ONE_THREAD, log_lines, train_here
 
 import checkpoint
-from config import UserError
 from datasets import pipeline
 from devices import adapter
+from options import UserError
 from training import loop
 
 STEPS = ("--train_size=128", "--epoch=1", "--seed=5") + tuple(ONE_THREAD)

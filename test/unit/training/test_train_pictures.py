@@ -8,7 +8,8 @@ import pytest
 
 import main
 import utils
-from config import Config, UserError
+from config import Config
+from options import UserError
 
 SMALL = Config(
     train=True,
@@ -44,9 +45,9 @@ def root(tmp_path, graph):
 
 def run(root, name, **options):
     return main.run(
-        SMALL._replace(
+        SMALL.replace(
             data_path=str(root / "set"), out_dir=str(root / "out"), out_name=name
-        )._replace(**options)
+        ).replace(**options)
     )
 
 

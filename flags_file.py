@@ -1,0 +1,53 @@
+"""FLAGS.json: the options of the runs that are on disk.
+
+The file may come from anywhere, so every value is held against the bounds that its flag has.
+"""
+
+import glob
+import json
+import os
+from typing import Any, Dict, List, Tuple
+
+from config import OPTIONS, OPTIONS_FILE, Config
+from options import UserError
+
+
+def read_options(path: str) -> Dict[str, Any]:
+    """The options saved in a FLAGS.json, as a dict of the fields that `Config` knows.
+
+    Raises:
+        UserError: the file is missing, is not a JSON object, or holds a value that is out of bounds.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            saved = json.load(file)
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read as a run's options: {error}")
+    return checked_options(saved, path)
+
+
+def checked_options(saved: Any, path: str) -> Dict[str, Any]:
+    """Of the options found as JSON in the file `path` those that `Config` knows, as a dict.
+
+    Raises:
+        UserError: not a JSON object, or it holds a value that is out of bounds.
+    """
+    if not isinstance(saved, dict):
+        raise UserError(f"{path}: not a JSON object of options")
+    options = {}
+    for name in set(OPTIONS).intersection(saved):
+        try:
+            options[name] = OPTIONS[name].from_json(saved[name])
+        except ValueError as error:
+            raise UserError(f"{path}: {name} {error}")
+    return options
+
+
+def saved_runs(config: Config) -> List[Tuple[str, Dict[str, Any]]]:
+    """The runs of `config.dataset` under `config.out_dir`, newest first: [(name, saved options)]."""
+    paths = glob.glob(os.path.join(glob.escape(config.out_dir), "*", OPTIONS_FILE))
+    runs = [
+        (os.path.basename(os.path.dirname(path)), read_options(path))
+        for path in sorted(paths, key=os.path.getmtime, reverse=True)
+    ]
+    return [(name, saved) for name, saved in runs if saved.get("dataset") == config.dataset]

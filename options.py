@@ -1,0 +1,172 @@
+"""What an option is: its default, its bounds, and how it is read from a command line or from JSON.
+
+`config.py` declares each option once with `option(...)`. The flags of `main.py`, their checks, the
+sections of `--help`, the reader of FLAGS.json, what may change when a run is resumed and what has no
+effect off the NPU all follow from that declaration.
+"""
+
+import dataclasses
+import math
+import re
+import typing
+from typing import Any, Dict, Optional, Tuple
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,20}$")
+
+
+class UserError(Exception):
+    """A user error. The message is one line naming the flag, file or variable; exit code 2."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """The declaration of one option, without its name and type.
+
+    Attributes:
+        help: one or more sentences for `--help`.
+        low, high: bounds of a number, both inclusive; of a text `high` is the greatest length.
+        choices: the texts it may be; empty for any.
+        flag: its name on the command line where that differs from the field's; "" for no flag.
+        path: whether it is a path, which is made absolute.
+        words: values of a path that are words, not paths.
+        job: what it asks for, as "module.function".
+        common: whether the short `--help` shows it.
+        may_change: whether a run may be resumed with another value.
+        same_on_all_ranks: whether all ranks must agree on it although it may change.
+        npu_only: whether only an NPU pays attention to it.
+        switch: the option without which it has no effect.
+        section: the heading of `--help` that begins with this option.
+    """
+
+    help: str = ""
+    low: Optional[float] = None
+    high: Optional[float] = None
+    choices: Tuple[str, ...] = ()
+    flag: Optional[str] = None
+    path: bool = False
+    words: Tuple[str, ...] = ()
+    job: str = ""
+    common: bool = False
+    may_change: bool = False
+    same_on_all_ranks: bool = False
+    npu_only: bool = False
+    switch: str = ""
+    section: str = ""
+
+
+def option(default: Any, help: str = "", **properties: Any) -> Any:
+    """A dataclass field that is an option; see `Option` for the properties."""
+    return dataclasses.field(default=default, metadata={"option": Option(help, **properties)})
+
+
+def from_dataset(default: Any, **properties: Any) -> Any:
+    """A field without a flag: the data set sets it when it is opened."""
+    return option(default, flag="", **properties)
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedOption:
+    """An option as a class declares it: name, type, default and section beside the declaration."""
+
+    name: str
+    kind: type
+    optional: bool
+    default: Any
+    section: str
+    declared: Option
+
+    @property
+    def flag(self) -> str:
+        """Its name on the command line; "" where it has none."""
+        return self.name if self.declared.flag is None else self.declared.flag
+
+    def parse(self, text: str) -> Any:
+        """The value that a text on the command line stands for.
+
+        Raises:
+            ValueError: it stands for none; the message completes a sentence such as "--epoch ...".
+        """
+        if self.kind is int:
+            if self.optional and text in ("inf", "np.inf"):
+                return None
+            if not _WHOLE.match(text):
+                raise ValueError(f"must be a whole number, not {text!r:.80}")
+            return self._checked(int(text))
+        if self.kind is float:
+            try:
+                return self._checked(float(text))
+            except OverflowError:
+                raise ValueError(f"must be a number, not {text!r:.80}")
+        return self._checked(text)
+
+    def from_json(self, value: Any) -> Any:
+        """The value that a JSON value stands for.
+
+        Raises:
+            ValueError: it stands for none.
+        """
+        if value is None and self.optional:
+            return None
+        if self.kind is tuple:
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                raise ValueError("must be a list of texts")
+            return tuple(value)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if self.kind is float and whole:
+            value = float(value) if abs(value) < 1 << 1000 else math.inf
+        if type(value) is not self.kind:
+            raise ValueError(f"cannot be {value!r:.80}")
+        return self._checked(value)
+
+    def _checked(self, value: Any) -> Any:
+        declared = self.declared
+        if declared.choices and value not in declared.choices:
+            raise ValueError(f"must be one of {', '.join(declared.choices)}, not {value!r:.80}")
+        if self.kind in (int, float) and not self._in_bounds(value):
+            raise ValueError(f"must be {self.bounds()}, not {value!r:.80}")
+        if self.kind is str:
+            if declared.path and not value:
+                raise ValueError("must not be empty")
+            if "\0" in value or len(value) > (declared.high or 4096):
+                raise ValueError("is too long, or holds a zero byte")
+        return value
+
+    def _in_bounds(self, value: float) -> bool:
+        low, high = self.declared.low, self.declared.high
+        return (
+            math.isfinite(value)
+            and (low is None or value >= low)
+            and (high is None or value <= high)
+        )
+
+    def bounds(self) -> str:
+        """What a number may be, in words."""
+        low, high = self.declared.low, self.declared.high
+        noun = "a whole number" if self.kind is int else "a number"
+        if low is not None and high is not None:
+            return f"{noun} from {low:,} to {high:,}"
+        return noun if low is None else f"{noun} of at least {low:,}"
+
+
+def options_of(cls: type) -> Dict[str, NamedOption]:
+    """The options of a dataclass by field name, in the order of its fields."""
+    hints = typing.get_type_hints(cls)
+    found: Dict[str, NamedOption] = {}
+    section = ""
+    for field in dataclasses.fields(cls):
+        if "option" in field.metadata:
+            declared = field.metadata["option"]
+            section = declared.section or section
+            kind, optional = _kind(hints[field.name])
+            found[field.name] = NamedOption(
+                field.name, kind, optional, field.default, section, declared
+            )
+    return found
+
+
+def _kind(hint: Any) -> Tuple[type, bool]:
+    """(type, whether it may be None): Optional[int] is (int, True), Tuple[str, ...] (tuple, False)."""
+    arguments = getattr(hint, "__args__", None) or ()
+    if type(None) in arguments:
+        return arguments[0], True
+    return (tuple, False) if Ellipsis in arguments else (hint, False)
