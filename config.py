@@ -12,13 +12,11 @@ import json
 import os
 from typing import Any, Dict, FrozenSet, List, Optional, Tuple
 
+from config_npu import NpuOptions
 from options import UserError, from_dataset, option, options_of
 
+VERSION = "2.0"
 Z_DISTS = ("uniform_signed", "uniform_unsigned", "normal01")
-PRECISION_MODES = (
-    "allow_mix_precision", "allow_fp32_to_fp16", "force_fp16", "must_keep_origin_dtype", "force_fp32",
-    "cube_fp16in_fp32out", "allow_mix_precision_fp16", "allow_mix_precision_bf16", "allow_fp32_to_bf16",
-)  # fmt: skip
 MOST_STEPS = 10**9
 MOST_IMAGES = 10**7
 
@@ -27,19 +25,18 @@ METRICS_FILE = "metrics.jsonl"  # of the training, one line a step
 RESULTS_FILE = "metrics.json"  # of --evaluate
 
 
-class RankLost(Exception):
-    """Another process of this job died, so training cannot continue: one line; exit code 1."""
-
-
 # fmt: off
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(NpuOptions):
     """Every option of a run. Immutable; `replace` makes a changed copy."""
 
     train: bool = option(False, "Train. Without it, draw from a trained run.",
-        section="What to do", common=True, may_change=True)
+        section="What to do", common=True, may_change=True,
+        other_names=("is_train",))
     resume: bool = option(False, "With --train: resume the newest run that fits these flags.",
         common=True, may_change=True)
+    preset: Optional[str] = option(None, "Take the options of configs/presets/NAME.json or of any run's FLAGS.json. Flags "
+        "on the command line win.", flag="config", common=True, may_change=True)
     visualize: bool = option(False, "Draw what --option says from a trained run.",
         job="inference.walks.visualize", may_change=True)
     visualize_option: int = option(0, "What --visualize draws: 0 a random grid, 1 each latent dimension swept, "
@@ -64,7 +61,8 @@ class Config:
         path=True, common=True, may_change=True)
     input_fname_pattern: Optional[str] = option(None, "Which files of a folder are images: a glob for their names or, "
         "with a slash in it, for their paths below the folder. The default is *.jpg *.jpeg *.png *.bmp *.webp in "
-        "upper and lower case.")
+        "upper and lower case.",
+        other_names=("input_fname",))
     mnist_split: str = option("all", "Which part of MNIST or Fashion-MNIST: all 70,000 images, the 60,000 for "
         "training or the 10,000 for testing.", choices=("all", "train", "test"))
     train_size: Optional[int] = option(None, "How many examples to train on. The default, inf, is all of them.",
@@ -74,14 +72,17 @@ class Config:
     category: str = option("bedroom", "The category of LSUN, such as bedroom or church_outdoor.", high=200)
     crop: bool = option(False, "Take input_height x input_width out of each image's centre, or without these the "
         "largest box of the output's shape (celebA: 108x108), and resize that. Otherwise the whole image is resized.",
-        common=True)
+        common=True,
+        other_names=("is_crop",))
     pad: bool = option(False, "With --crop: put images that are smaller than the crop on black.")
-    channels: Optional[int] = option(None, "1 grey or 3 colour. The default is what most images are.", low=1, high=3)
+    channels: Optional[int] = option(None, "1 grey or 3 colour. The default is what most images are.", low=1, high=3,
+        other_names=("c_dim",))
     input_height: Optional[int] = option(None, "With --crop: its height in pixels. The default is its width.",
         low=1, high=1 << 14)
     input_width: Optional[int] = option(None, "With --crop: its width. The default is its height.", low=1, high=1 << 14)
     output_height: Optional[int] = option(None, "Height in pixels of the images made. The default is the width, or the "
-        "data set's own (MNIST: 28), or 64, or less if all images are smaller.", low=1, high=1 << 12)
+        "data set's own (MNIST: 28), or 64, or less if all images are smaller.", low=1, high=1 << 12,
+        other_names=("output_size", "image_size",))
     output_width: Optional[int] = option(None, "Width of the images made. The default is the height.",
         low=1, high=1 << 12)
     cache: str = option("auto", "Where decoded images are packed, once, to be read fast: auto (beside their folder or "
@@ -103,26 +104,32 @@ class Config:
     dfc_dim: int = option(1024, "Width of the MNIST discriminator's fully connected layer.", low=1, high=1 << 14)
 
     epoch: int = option(25, "Epochs to train.", section="Training", low=1, high=10**6, common=True,
-        may_change=True, same_on_all_ranks=True)
-    batch_size: int = option(64, "Images in a step of each rank.", low=1, high=1 << 16, common=True)
-    learning_rate: float = option(0.0002, "Adam's learning rate.", low=0, high=1e6)
+        may_change=True, same_on_all_ranks=True,
+        other_names=("epochs", "train_epochs", "num_epochs", "max_epoch",))
+    batch_size: int = option(64, "Images in a step of each rank.", low=1, high=1 << 16, common=True,
+        other_names=("train_batch_size",))
+    learning_rate: float = option(0.0002, "Adam's learning rate.", low=0, high=1e6,
+        other_names=("lr",))
     beta1: float = option(0.5, "Adam's beta1.", low=0, high=1)
     scale_lr: str = option("none", "How the learning rate grows with the number of ranks.",
         choices=("none", "linear", "sqrt"))
     loss: str = option("cross_entropy", "The loss of both networks.", choices=("cross_entropy",))
     seed: Optional[int] = option(None, "Fixes every random choice. Without it a seed is chosen and printed.",
-        low=0, high=(1 << 31) - 1, common=True)
+        low=0, high=(1 << 31) - 1, common=True,
+        other_names=("random_seed",))
     fused_step: bool = option(True, "One session run a step; --nofused_step makes three.",
         may_change=True, same_on_all_ranks=True)
     on_nan: str = option("stop", "If a loss is NaN, infinite or diverged: stop, or roll back to the last checkpoint and "
         "continue with new random numbers.", choices=("stop", "rollback"), may_change=True, same_on_all_ranks=True)
 
     out_dir: str = option("./out", "The folder above the runs.", section="The run's folder and its reports",
-        path=True, common=True, may_change=True)
+        path=True, common=True, may_change=True,
+        other_names=("output_path", "output_dir",))
     out_name: str = option("", "The run's folder. The default is named after its options and the time.",
         common=True, may_change=True, high=200)
     checkpoint_dir: str = option("checkpoint", "Folder of the checkpoints, in the run's; or another folder with "
-        "weights that carpedm20's DCGAN wrote.", may_change=True)
+        "weights that carpedm20's DCGAN wrote.", may_change=True,
+        other_names=("ckpt_path", "model_dir", "checkpoint_path",))
     sample_dir: str = option("samples", "Folder of the images, in the run's.", may_change=True)
     max_to_keep: int = option(1, "Checkpoints to keep (two at least are).", low=1, high=10**6, may_change=True)
     sample_freq: int = option(200, "Draw the sample grid every so many steps.", low=1, high=MOST_STEPS,
@@ -132,7 +139,8 @@ class Config:
     log_freq: int = option(1, "Print a log line every so many steps.", low=1, high=MOST_STEPS, may_change=True)
     summary_freq: int = option(200, "Write TensorBoard's histograms every so many steps.", low=1, high=MOST_STEPS,
         may_change=True, same_on_all_ranks=True)
-    sample_num: int = option(64, "Images in the sample grid.", low=1, high=1 << 16, may_change=True)
+    sample_num: int = option(64, "Images in the sample grid.", low=1, high=1 << 16, may_change=True,
+        other_names=("sample_size",))
     G_img_sum: bool = option(False, "Images in TensorBoard too.", may_change=True)
     progress: str = option("auto", "A progress bar: on a terminal (auto), always or never.",
         choices=("auto", "on", "off"), may_change=True)
@@ -159,34 +167,6 @@ class Config:
     inter_op_threads: int = option(0, "Operations at once; 0 is the default.", low=0, high=1024, may_change=True)
     profiling: bool = option(False, "Profile: on the NPU its own way, elsewhere a timeline.", may_change=True)
     data_save_path: str = option("./profiling", "Where profiles are written.", path=True, may_change=True)
-
-    precision_mode: str = option("allow_mix_precision", "How precision may be lowered.", section="Ascend NPU",
-        choices=PRECISION_MODES, npu_only=True)
-    loss_scale: str = option("dynamic", "With a mode that computes in float16: dynamic, off or a number.",
-        npu_only=True, high=40)
-    modify_mixlist: Optional[str] = option(None, "The mixlist file. The default is configs/ops_info.json.",
-        path=True, npu_only=True, may_change=True)
-    over_dump: bool = option(False, "Dump operators that overflow.", npu_only=True, may_change=True)
-    over_dump_path: str = option("./overflow", "Where to.", path=True, npu_only=True, may_change=True, switch="over_dump")
-    dump_debug_mode: str = option("all", "Which overflows.", choices=("all", "aicore_overflow", "atomic_overflow"),
-        npu_only=True, may_change=True)
-    data_dump_flag: bool = option(False, "Dump the operators' data.", npu_only=True, may_change=True)
-    data_dump_step: str = option("10", "Of which steps, such as 0|5|10-20.", npu_only=True, may_change=True)
-    data_dump_path: str = option("./data_dump", "Where to.", path=True, npu_only=True, may_change=True,
-        switch="data_dump_flag")
-    dump_mode: str = option("all", "Which data.", choices=("all", "input", "output"), npu_only=True, may_change=True)
-    profiling_options: Optional[str] = option(None, "Profiling options as JSON.", npu_only=True, may_change=True)
-    auto_tune_mode: Optional[str] = option(None, "Such as RL,GA.", npu_only=True, may_change=True)
-    op_select_implmode: Optional[str] = option(None, "Which implementations.",
-        choices=("high_precision", "high_performance"), npu_only=True, may_change=True)
-    session_device_id: Optional[int] = option(None, "The device of this process.", low=0, high=1023,
-        npu_only=True, may_change=True)
-    graph_memory_max_size: Optional[int] = option(None, "Bytes for the graph.", low=1, high=1 << 50,
-        npu_only=True, may_change=True)
-    variable_memory_max_size: Optional[int] = option(None, "Bytes for variables.", low=1, high=1 << 50,
-        npu_only=True, may_change=True)
-    iterations_per_loop: int = option(1, "Training steps in one session run.", low=1, high=10**6,
-        npu_only=True, may_change=True, same_on_all_ranks=True)
 
     # The fields that were on the command line; never saved.
     given: FrozenSet[str] = dataclasses.field(default=frozenset(), compare=False)

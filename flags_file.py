@@ -8,8 +8,32 @@ import json
 import os
 from typing import Any, Dict, List, Tuple
 
-from config import OPTIONS, OPTIONS_FILE, Config
+from config import OPTIONS, OPTIONS_FILE, SET_BY_DATASET, Config
 from options import UserError
+
+PRESETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs", "presets")
+# A preset says what is trained, not where it is filed.
+_NOT_IN_PRESETS = {"out_dir", "out_name", "preset", *SET_BY_DATASET}
+
+
+def read_preset(name: str) -> Dict[str, Any]:
+    """The options of a preset: a name in configs/presets, or the path of a FLAGS.json.
+
+    Raises:
+        UserError: there is no such preset, or it holds a value that is out of bounds.
+    """
+    path = os.path.join(PRESETS, f"{name}.json")
+    if not os.path.isfile(path):
+        path = os.path.join(name, OPTIONS_FILE) if os.path.isdir(name) else name
+    if not os.path.isfile(path):
+        names = sorted(os.path.splitext(each)[0] for each in os.listdir(PRESETS))
+        raise UserError(f"--config: {name!r} is neither a file nor one of {', '.join(names)}")
+    jobs = {each for each, option in OPTIONS.items() if option.section == "What to do"}
+    return {
+        each: value
+        for each, value in read_options(path).items()
+        if each not in jobs and each not in _NOT_IN_PRESETS
+    }
 
 
 def read_options(path: str) -> Dict[str, Any]:

@@ -9,20 +9,19 @@ A user error is one line and exit code 2.
 
 import importlib
 import os
+import platform
 import sys
 from typing import Any, Dict, List
 
-from config import OPTIONS, Config, RankLost, check_config
-from options import NamedOption, UserError
+from config import OPTIONS, VERSION, Config, check_config
+from flags_file import read_preset
+from interpreter import continue_in_own_environment
+from options import NamedOption, RankLost, UserError
 
 try:
     from absl import flags
 except ImportError as missing:
-    print(
-        f"main.py: {missing} ({sys.executable}); set the environment up with: bash test/env.sh",
-        file=sys.stderr,
-    )
-    sys.exit(2)
+    continue_in_own_environment(str(missing))
 
 
 class _Parser(flags.ArgumentParser):
@@ -92,6 +91,14 @@ def config_from_flags(values: flags.FlagValues) -> Config:
     given = {
         name for name, option in OPTIONS.items() if option.flag and values[option.flag].present
     }
+    if fields["preset"] is not None:
+        preset = {
+            name: value
+            for name, value in read_preset(fields["preset"]).items()
+            if name not in given
+        }
+        fields.update(preset)
+        given.update(preset)
     if fields["data_path"] and "dataset" not in given:
         fields["dataset"] = os.path.basename(fields["data_path"]) or fields["dataset"]
     return Config(**fields, given=frozenset(given))
@@ -109,8 +116,13 @@ def parse(argv: List[str]) -> Config:
         if argument in ("-h", "--help", "-help", "--help=all", "--helpfull"):
             print(help_text(every=argument in ("--help=all", "--helpfull")))
             raise SystemExit(0)
+        if argument == "--version":
+            print(f"DCGAN for TensorFlow {VERSION}, Python {platform.python_version()}")
+            raise SystemExit(0)
     try:
         rest = values(_with_bare_evaluate(argv))[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(_answer_to(error))
     except flags.Error as error:
         raise UserError(" ".join(str(error).split()))
     if rest:
@@ -118,6 +130,14 @@ def parse(argv: List[str]) -> Config:
     config = config_from_flags(values)
     check_config(config)
     return config
+
+
+def _answer_to(error: flags.UnrecognizedFlagError) -> str:
+    """One line on an unknown flag: what another version's flag is called here, or the nearest one."""
+    for option in OPTIONS.values():
+        if error.flagname in option.declared.other_names:
+            return f"--{error.flagname}: here it is --{option.flag}: {option.declared.help}"
+    return " ".join(str(error).split())
 
 
 def _with_bare_evaluate(argv: List[str]) -> List[str]:
@@ -192,10 +212,7 @@ def _import_tensorflow() -> None:
     try:
         import tensorflow.compat.v1 as tf
     except ImportError as error:
-        raise UserError(
-            f"{sys.executable} cannot import TensorFlow ({error}); set the environment up with: "
-            "bash test/env.sh"
-        )
+        continue_in_own_environment(f"cannot import TensorFlow ({error})")
     tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
 

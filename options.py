@@ -18,6 +18,10 @@ class UserError(Exception):
     """A user error. The message is one line naming the flag, file or variable; exit code 2."""
 
 
+class RankLost(Exception):
+    """Another process of this job died, so training cannot continue: one line; exit code 1."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Option:
     """The declaration of one option, without its name and type.
@@ -27,6 +31,8 @@ class Option:
         low, high: bounds of a number, both inclusive; of a text `high` is the greatest length.
         choices: the texts it may be; empty for any.
         flag: its name on the command line where that differs from the field's; "" for no flag.
+        other_names: flags of other versions of these scripts that mean the same; they are refused
+            with this one's name.
         path: whether it is a path, which is made absolute.
         words: values of a path that are words, not paths.
         job: what it asks for, as "module.function".
@@ -43,6 +49,7 @@ class Option:
     high: Optional[float] = None
     choices: Tuple[str, ...] = ()
     flag: Optional[str] = None
+    other_names: Tuple[str, ...] = ()
     path: bool = False
     words: Tuple[str, ...] = ()
     job: str = ""
@@ -149,11 +156,12 @@ class NamedOption:
 
 
 def options_of(cls: type) -> Dict[str, NamedOption]:
-    """The options of a dataclass by field name, in the order of its fields."""
+    """The options of a dataclass by field name, in the order of its fields, those of bases last."""
     hints = typing.get_type_hints(cls)
     found: Dict[str, NamedOption] = {}
     section = ""
-    for field in dataclasses.fields(cls):
+    own = cls.__dict__["__annotations__"]
+    for field in sorted(dataclasses.fields(cls), key=lambda field: field.name not in own):
         if "option" in field.metadata:
             declared = field.metadata["option"]
             section = declared.section or section

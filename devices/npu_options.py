@@ -10,7 +10,8 @@ import os
 import re
 import tempfile
 
-from config import OPTIONS, PRECISION_MODES
+from config import OPTIONS
+from config_npu import PRECISION_MODES
 from devices import located_json, loss_scale, mixlist
 from options import UserError
 

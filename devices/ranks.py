@@ -13,9 +13,8 @@ from typing import Callable, NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from config import RankLost
 from devices import adapter, launcher, rank_table
-from options import UserError
+from options import RankLost, UserError
 
 
 class Ranks(NamedTuple):

@@ -13,7 +13,8 @@ from fake_npu import factory
 from paths import ROOT
 
 import main
-from config import PRECISION_MODES, Config
+from config import Config
+from config_npu import PRECISION_MODES
 from devices import npu_options
 from devices.device import open_device
 from devices.ranks import SINGLE_PROCESS

@@ -12,12 +12,12 @@ from programs import SMALL, command, log_lines, train_here
 
 import checkpoint
 import utils
-from config import Config, RankLost
+from config import Config
 from datasets import pipeline
 from datasets.registry import open_dataset
 from devices import launcher, rank_table, ranks
 from devices.device import learning_rate, open_device
-from options import UserError
+from options import RankLost, UserError
 from training.checkpointer import Progress, moved
 
 HERE = HELPERS

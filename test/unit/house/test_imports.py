@@ -10,7 +10,9 @@ from paths import ROOT
 # room -> the project's rooms that it may import; a folder stands for all files in it.
 MAY_IMPORT = {
     "options": (),
-    "config": ("options",),
+    "config_npu": ("options",),
+    "interpreter": (),
+    "config": ("options", "config_npu"),
     "flags_file": ("config", "options"),
     "ops_cpu": (),
     "ops": ("ops_cpu",),
@@ -20,7 +22,7 @@ MAY_IMPORT = {
     "model": ("ops", "ops_cpu"),
     "checkpoint": ("utils",),
     "datasets": ("datasets", "config", "options", "utils", "download"),
-    "devices": ("devices", "config", "options"),
+    "devices": ("devices", "config", "config_npu", "options"),
     "training": (
         "training",
         "checkpoint",
@@ -45,7 +47,16 @@ MAY_IMPORT = {
         "training.samples",
         "utils",
     ),
-    "main": ("config", "options", "datasets.registry", "devices", "inference", "training"),
+    "main": (
+        "config",
+        "options",
+        "flags_file",
+        "interpreter",
+        "datasets.registry",
+        "devices",
+        "inference",
+        "training",
+    ),
 }
 # Libraries that only these rooms import.
 ONLY_IN = {

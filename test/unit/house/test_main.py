@@ -1,11 +1,13 @@
 """The command line: flags and their defaults, one line for each mistake, training and drawing."""
 
+import os
 import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from paths import ROOT
 from programs import SMALL, parsed, run_main, train_here
 
 import main
@@ -114,7 +116,7 @@ def test_help_names_every_flag():
 
 def test_without_tensorflow_it_says_what_to_run(tmp_path):
     (tmp_path / "tensorflow.py").write_text("raise ImportError('No module named tensorflow')")
-    done = run_main("--dataset=mnist", env={"PYTHONPATH": str(tmp_path)})
+    done = run_main("--dataset=mnist", env={"PYTHONPATH": str(tmp_path), "DCGAN_VENV": "/nowhere"})
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "bash test/env.sh" in done.stderr
 
@@ -123,7 +125,7 @@ def test_without_absl_it_says_what_to_run(tmp_path):
     (tmp_path / "absl.py").write_text("raise ImportError('No module named absl')")
     done = subprocess.run(
         [sys.executable, main.__file__],
-        env={"PYTHONPATH": str(tmp_path)},
+        env={"PYTHONPATH": str(tmp_path), "DCGAN_VENV": "/nowhere"},
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -225,3 +227,72 @@ def test_the_drawn_seed_is_printed_and_saved(tmp_path):
 )
 def test_evaluate_by_itself_is_the_last_checkpoint(arguments, asked):
     assert main.parse(["main.py"] + arguments).evaluate == asked
+
+
+@pytest.mark.parametrize(
+    "argument, answer",
+    [
+        ("--train_epochs=3", "--epoch"),
+        ("--is_crop", "--crop"),
+        ("--c_dim=3", "--channels"),
+        ("--epcoh=3", "Did you mean: epoch"),
+    ],
+)
+def test_a_flag_of_another_version_is_answered_with_this_ones(argument, answer, capsys):
+    assert main.main(["main.py", argument]) == 2
+    err = capsys.readouterr().err
+    assert answer in err and err.count("\n") == 1
+
+
+def test_no_name_of_another_version_is_a_flag_here():
+    flags_here = {option.flag for option in OPTIONS.values()}
+    others = [name for option in OPTIONS.values() for name in option.declared.other_names]
+    assert not flags_here.intersection(others) and len(others) == len(set(others))
+
+
+def test_a_preset_gives_what_the_command_line_does_not():
+    config = main.parse(["main.py", "--train", "--config=celebA", "--output_height=32"])
+    assert (config.dataset, config.crop, config.input_width) == ("celebA", True, 108)
+    assert (config.output_height, config.output_width) == (32, 64)
+    assert {"dataset", "crop", "output_height"} <= config.given
+
+
+def test_the_options_of_a_run_are_a_preset_but_not_its_place(tmp_path):
+    run = Config(train=True, z_dim=7, out_name="there", seed=5, num_classes=10, dataset="mnist")
+    (tmp_path / "FLAGS.json").write_text(run.to_json())
+    for name in (str(tmp_path), str(tmp_path / "FLAGS.json")):
+        config = main.parse(["main.py", f"--config={name}", "--seed=6"])
+        assert (config.z_dim, config.seed, config.dataset) == (7, 6, "mnist")
+        assert (config.train, config.out_name, config.num_classes) == (False, "", None)
+
+
+@pytest.mark.parametrize("name", sorted(os.listdir(os.path.join(ROOT, "configs", "presets"))))
+def test_every_preset_can_be_read(name):
+    assert main.parse(["main.py", "--config=" + name[: -len(".json")]]).preset
+
+
+def test_a_preset_that_is_none_is_one_line(tmp_path, capsys):
+    (tmp_path / "x.json").write_text('{"z_dim": 0}')
+    for name, text in (("nothing", "celebA, lsun, mnist"), (str(tmp_path / "x.json"), "z_dim")):
+        assert main.main(["main.py", "--config=" + name]) == 2
+        err = capsys.readouterr().err
+        assert text in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("program", ["main.py"])
+def test_another_interpreter_continues_in_the_projects_own(program, tmp_path):
+    """An interpreter without absl: the environment's, which has it, does what was asked."""
+    (tmp_path / "absl.py").write_text("raise ImportError('No module named absl')")
+    own = tmp_path / "venv" / "bin" / "python"
+    own.parent.mkdir(parents=True)
+    own.write_text(f'#!/bin/sh\nunset PYTHONPATH\nexec "{sys.executable}" "$@"\n')
+    own.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, os.path.join(ROOT, program), "--version"],
+        env={"PYTHONPATH": str(tmp_path), "DCGAN_VENV": str(tmp_path / "venv"), "PATH": "/bin"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 0 and done.stdout.startswith("DCGAN for TensorFlow")
+    assert done.stderr.count("\n") == 1 and f"continuing with {own}" in done.stderr
