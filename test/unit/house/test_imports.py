@@ -8,55 +8,36 @@ import pytest
 from paths import ROOT
 
 # room -> the project's rooms that it may import; a folder stands for all files in it.
+OPTIONS = ("options", "config", "config_npu", "flags_file")
+NETWORKS = ("model", "ops", "ops_cpu")
 MAY_IMPORT = {
     "options": (),
     "config_npu": ("options",),
-    "interpreter": (),
     "config": ("options", "config_npu"),
-    "flags_file": ("config", "options"),
+    "flags_file": ("options", "config"),
+    "interpreter": (),
     "ops_cpu": (),
     "ops": ("ops_cpu",),
+    "model": ("ops", "ops_cpu"),
     "fetch": (),
     "download": ("fetch",),
     "utils": (),
-    "model": ("ops", "ops_cpu"),
     "checkpoint": ("utils",),
-    "datasets": ("datasets", "config", "options", "utils", "download"),
-    "devices": ("devices", "config", "config_npu", "options"),
-    "training": (
-        "training",
-        "checkpoint",
-        "config",
-        "datasets",
-        "devices",
-        "ops_cpu",
-        "model",
-        "ops",
-        "utils",
-    ),
+    "datasets": (*OPTIONS, "datasets", "utils", "download"),
+    "devices": (*OPTIONS, "devices"),
+    "training": (*OPTIONS, *NETWORKS, "training", "checkpoint", "datasets", "devices", "utils"),
     "inference": (
+        *OPTIONS,
+        *NETWORKS,
         "inference",
         "checkpoint",
-        "config",
         "datasets",
         "devices",
-        "ops_cpu",
-        "model",
-        "ops",
         "training.report",
         "training.samples",
         "utils",
     ),
-    "main": (
-        "config",
-        "options",
-        "flags_file",
-        "interpreter",
-        "datasets.registry",
-        "devices",
-        "inference",
-        "training",
-    ),
+    "main": (*OPTIONS, "interpreter", "datasets.registry", "devices", "inference", "training"),
 }
 # Libraries that only these rooms import.
 ONLY_IN = {
