@@ -180,12 +180,12 @@ def run(config: Config) -> int:
 def _train(config: Config) -> int:
     from datasets.registry import open_dataset
     from devices.device import open_device
-    from devices.ranks import guarded, open_ranks
+    from devices.ranks import guarded
     from training import loop
     from training.run import opened_run
 
     device = open_device(config)
-    ranks = open_ranks(device.kind)
+    ranks = device.open_ranks()
     config, dataset = open_dataset(config)
     with guarded(ranks), opened_run(
         config, dataset, ranks, session_config=device.session_config

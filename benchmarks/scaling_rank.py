@@ -14,7 +14,7 @@ import own
 import tensorflow.compat.v1 as tf
 
 from devices.device import open_device
-from devices.ranks import SINGLE_PROCESS, build_broadcast_integers, guarded, open_ranks
+from devices.ranks import SINGLE_PROCESS, Barrier, guarded
 
 WARM_UP = 3
 
@@ -25,7 +25,7 @@ def main(architecture, batch_size, threads, turns, steps):
     config, dataset = own.random_inputs(architecture, int(batch_size))
     config = config.replace(intra_op_threads=int(threads))
     device = open_device(config, say=lambda line: None)
-    ranks = open_ranks(device.kind)
+    ranks = device.open_ranks()
     steps_of, seconds = {}, {"together": [], "apart": []}
     for name, among in (("together", ranks), ("apart", SINGLE_PROCESS)):
         with tf.Graph().as_default() as graph:
@@ -33,10 +33,10 @@ def main(architecture, batch_size, threads, turns, steps):
             steps_of[name] = own.default_iteration(session, config, dataset, device, among)
     with guarded(ranks), tf.Session(graph=tf.Graph(), config=device.session_config) as session:
         with session.graph.as_default():
-            broadcast_object = build_broadcast_integers(ranks, 1)
+            barrier = Barrier(ranks)
         for turn in range(int(turns) + 1):
             for name, step in steps_of.items():
-                broadcast_object(session, [turn])  # nobody begins before rank 0
+                barrier.wait(session)  # nobody begins before rank 0
                 times = [_seconds_of(step) for _ in range(WARM_UP if turn == 0 else int(steps))]
                 seconds[name] += times if turn else []
     if ranks.rank == 0:

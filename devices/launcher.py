@@ -1,19 +1,21 @@
-"""Where `horovodrun` says a process stands among those that it started. No Horovod is needed here."""
+"""What `horovodrun` tells a process about itself. Horovod is not needed here."""
 
 import os
-from typing import NamedTuple
+from typing import Mapping, NamedTuple
 
 from options import UserError
 
 _VARIABLES = ("HOROVOD_RANK", "HOROVOD_SIZE", "HOROVOD_LOCAL_RANK", "HOROVOD_LOCAL_SIZE")
 
 
-class Place(NamedTuple):
-    """One process among several.
+class HorovodProcess(NamedTuple):
+    """One of the processes that train together.
 
     Attributes:
-        rank, size: among all processes.
-        local_rank, local_size: among those of this machine.
+        rank: among all processes, 0 to size - 1.
+        size: the number of all processes.
+        local_rank: among the processes of this machine, 0 to local_size - 1.
+        local_size: the number of processes of this machine.
     """
 
     rank: int = 0
@@ -22,18 +24,18 @@ class Place(NamedTuple):
     local_size: int = 1
 
 
-def place(environ=os.environ):
-    """The `Place` that horovodrun gave this process; that of the only one without it.
+def horovod_process(environ: Mapping[str, str] = os.environ) -> HorovodProcess:
+    """What horovodrun's variables say of this process; without them it is the only one.
 
     Raises:
-        UserError: a variable of horovodrun's is no number, or some are set and others are not.
+        UserError: a variable is not a number, or only some of them are set.
     """
     if not environ.get("HOROVOD_SIZE"):
-        return Place()
+        return HorovodProcess()
     for name in _VARIABLES:
         if not environ.get(name, "").isdigit():
             raise UserError(
-                "{}: must be a number where HOROVOD_SIZE is set, as horovodrun sets them, "
-                "not {!r}".format(name, environ.get(name, ""))
+                f"{name}: must be a number where HOROVOD_SIZE is set, as horovodrun sets them, "
+                f"not {environ.get(name, '')!r}"
             )
-    return Place(*[int(environ[name]) for name in _VARIABLES])
+    return HorovodProcess(*[int(environ[name]) for name in _VARIABLES])

@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 
-from config import OPTIONS
+from config import OPTIONS, Config
 from config_npu import PRECISION_MODES
 from devices import located_json, loss_scale, mixlist
 from options import UserError
@@ -105,8 +105,8 @@ def profiling_options(config):
     return dict(defaults, **given.value)
 
 
-def scale_of(config):
-    """The `LossScale` of a (checked) config: off in every mode that does not compute in float16."""
+def loss_scale_of(config: Config) -> loss_scale.LossScale:
+    """The loss scale of a checked config: off in every mode that does not compute in float16."""
     if config.precision_mode not in FLOAT16_MODES:
         return loss_scale.OFF
     return loss_scale.parse(config.loss_scale)

@@ -1,14 +1,14 @@
-"""Ranks of a data-parallel run: one process a device, Horovod off the NPU, HCCL on it.
+"""The ranks of a data-parallel run: one process a device, through HCCL on NPUs, else Horovod.
 
-One process is a rank of one, whose collectives hand back what they are given, so that nobody who
-trains asks how many there are. Every rank must call the same collectives in the same order.
+A single process is rank 0 of 1, whose collectives return their arguments, so that training code
+never asks how many ranks there are. All ranks must call the same collectives in the same order.
 """
 
 import contextlib
 import json
 import os
 import re
-from typing import Callable, NamedTuple
+from typing import Any, Iterator, List, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -17,149 +17,199 @@ from devices import adapter, launcher, rank_table
 from options import RankLost, UserError
 
 
-class Ranks(NamedTuple):
-    """This process among those that train together.
+class Ranks:
+    """This process among those that train together; this class is a process by itself.
 
     Attributes:
-        rank: 0 to size - 1; rank 0 alone writes files.
-        size: how many processes.
-        wrap_optimizer: `optimizer -> optimizer` that averages gradients over the ranks.
-        mean: `tensor -> tensor` of the same shape, float32: the mean over the ranks, equal to the
-            bit on all of them.
-        broadcast: `tensor -> tensor`, float or integer, as rank 0 has it.
+        rank: 0 to size - 1. Rank 0 alone writes files.
+        size: the number of processes.
     """
 
-    rank: int = 0
-    size: int = 1
-    wrap_optimizer: Callable = lambda optimizer: optimizer
-    mean: Callable = lambda tensor: tensor
-    broadcast: Callable = lambda tensor: tensor
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
+        """Args: see the attributes."""
+        self.rank = rank
+        self.size = size
+
+    def wrap_optimizer(self, optimizer: tf.train.Optimizer) -> tf.train.Optimizer:
+        """The optimizer with gradients averaged over the ranks."""
+        return optimizer
+
+    def allreduce_mean(self, tensor: tf.Tensor) -> tf.Tensor:
+        """The mean of a float32 tensor over the ranks: of its shape, equal bit for bit on all."""
+        return tensor
+
+    def broadcast(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Rank 0's value of a tensor, float or integer."""
+        return tensor
+
+    def allreduce_means(self, tensors: Sequence[tf.Tensor]) -> List[tf.Tensor]:
+        """The mean of each tensor over the ranks, with one collective for all.
+
+        Args:
+            tensors: float32, with known shapes.
+        """
+        if self.size == 1 or not tensors:
+            return list(tensors)
+        sizes = [tensor.shape.num_elements() for tensor in tensors]
+        flat = tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0)
+        parts = tf.split(self.allreduce_mean(flat), sizes)
+        return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, tensors)]
+
+    def broadcast_variables(self, variables: Sequence[tf.Variable]) -> tf.Operation:
+        """An op that assigns rank 0's values to the variables, integer ones included."""
+        if self.size == 1:
+            return tf.no_op()
+        return tf.group(
+            *[
+                variable.assign(self.broadcast(variable.read_value()), read_value=False)
+                for variable in variables
+            ]
+        )
+
+    def broadcast_object(self, value: Any, session_config: tf.ConfigProto) -> Any:
+        """Rank 0's JSON value, broadcast in temporary graphs.
+
+        Args:
+            value: of any size; ignored on the other ranks.
+            session_config: of the temporary sessions.
+        """
+        if self.size == 1:
+            return value
+        text = json.dumps(value).encode() if self.rank == 0 else b""
+        array = np.frombuffer(text, np.uint8)
+        (length,) = self._broadcast_array(np.array([len(array)], np.int64), session_config)
+        if self.rank != 0:
+            array = np.zeros(length, np.uint8)
+        return json.loads(self._broadcast_array(array, session_config).tobytes().decode())
+
+    def _broadcast_array(self, array, session_config):
+        with tf.Graph().as_default(), tf.Session(config=session_config) as session:
+            placeholder = tf.placeholder(array.dtype, array.shape)
+            return session.run(self.broadcast(placeholder), {placeholder: array})
+
+
+class HorovodRanks(Ranks):
+    """Several processes on CPUs or GPUs, started by horovodrun."""
+
+    def __init__(self, hvd: Any) -> None:
+        """Args: hvd: the module `horovod.tensorflow`, initialized."""
+        super().__init__(hvd.rank(), hvd.size())
+        self._hvd = hvd
+
+    def wrap_optimizer(self, optimizer: tf.train.Optimizer) -> tf.train.Optimizer:
+        """See `Ranks.wrap_optimizer`."""
+        return self._hvd.DistributedOptimizer(optimizer)
+
+    def allreduce_mean(self, tensor: tf.Tensor) -> tf.Tensor:
+        """See `Ranks.allreduce_mean`."""
+        return self._hvd.allreduce(tensor, op=self._hvd.Average)
+
+    def broadcast(self, tensor: tf.Tensor) -> tf.Tensor:
+        """See `Ranks.broadcast`."""
+        return self._hvd.broadcast(tensor, root_rank=0)
+
+
+class HcclRanks(Ranks):
+    """Several processes on NPUs, described by RANK_SIZE, RANK_ID and a rank table."""
+
+    def wrap_optimizer(self, optimizer: tf.train.Optimizer) -> tf.train.Optimizer:
+        """See `Ranks.wrap_optimizer`."""
+        return adapter.average_gradients(optimizer)
+
+    def allreduce_mean(self, tensor: tf.Tensor) -> tf.Tensor:
+        """See `Ranks.allreduce_mean`."""
+        return adapter.sum_over_devices(tensor) / self.size
+
+    def broadcast(self, tensor: tf.Tensor) -> tf.Tensor:
+        """See `Ranks.broadcast`."""
+        return adapter.broadcast(tensor)
 
 
 SINGLE_PROCESS = Ranks()
 
 
-def open_ranks(kind):
-    """The ranks that the environment sets up.
+class IntegerBroadcast:
+    """Broadcasts integers of rank 0 in a graph that may be finalized after this is built."""
 
-    Args:
-        kind: of the device ("npu", "gpu" or "cpu"), which decides who averages.
+    def __init__(self, ranks: Ranks, count: int) -> None:
+        """Builds the ops in the default graph.
+
+        Args:
+            ranks: `Ranks`.
+            count: of integers.
+        """
+        self._single = ranks.size == 1
+        if not self._single:
+            self._placeholder = tf.placeholder(tf.int64, [count], "integers")
+            self._of_rank_0 = ranks.broadcast(self._placeholder)
+
+    def run(self, session: tf.Session, integers: Sequence[int]) -> List[int]:
+        """Rank 0's integers; those of the other ranks are ignored."""
+        if self._single:
+            return list(integers)
+        values = session.run(self._of_rank_0, {self._placeholder: list(integers)})
+        return [int(value) for value in values]
+
+
+class Barrier:
+    """Makes the other ranks wait for rank 0, in a graph that may be finalized after this is built."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        """Builds the ops in the default graph."""
+        self._broadcast = IntegerBroadcast(ranks, 1)
+
+    def wait(self, session: tf.Session) -> None:
+        """Returns once rank 0 has come here too."""
+        self._broadcast.run(session, [0])
+
+
+def open_hccl_ranks() -> Ranks:
+    """The ranks of NPUs that the environment describes.
 
     Raises:
-        UserError: naming the variable that does not fit the device, or what is missing.
+        UserError: naming the variable, or the rank table and the position in it.
     """
-    place, cluster = launcher.place(), rank_table.read(os.environ) if kind == "npu" else None
-    if kind == "npu":
-        if place.size > 1:
-            raise UserError(
-                f"HOROVOD_SIZE: {place.size}: NPUs train together by RANK_SIZE and a rank table, not "
-                "by horovodrun (see test/train_full_8p.sh)"
-            )
-        return _hccl(cluster)
-    if os.environ.get("RANK_SIZE", "") not in ("", "1") and place.size == 1:
+    process = rank_table.read(os.environ)
+    started = launcher.horovod_process()
+    if started.size > 1:
         raise UserError(
-            "RANK_SIZE: {}: is for NPUs; elsewhere horovodrun starts several processes "
-            "(see test/train_full_8p.sh)".format(os.environ["RANK_SIZE"])
+            f"HOROVOD_SIZE: {started.size}: NPUs train together by RANK_SIZE and a rank table, not "
+            "by horovodrun (see test/train_full_8p.sh)"
         )
-    return _horovod(place)
+    return HcclRanks(process.rank, process.size) if process.size > 1 else SINGLE_PROCESS
 
 
-def _hccl(cluster):
-    if cluster.size == 1:
-        return SINGLE_PROCESS
-    return Ranks(
-        cluster.rank,
-        cluster.size,
-        adapter.average_gradients,
-        lambda tensor: adapter.sum_over_devices(tensor) / cluster.size,
-        adapter.broadcast,
-    )
+def open_horovod_ranks() -> Ranks:
+    """The ranks that horovodrun started.
 
-
-def _horovod(place):
-    if place.size == 1:
+    Raises:
+        UserError: naming the variable that does not fit, or Horovod cannot be imported.
+    """
+    process = launcher.horovod_process()
+    if process.size == 1:
+        if os.environ.get("RANK_SIZE", "") not in ("", "1"):
+            raise UserError(
+                f"RANK_SIZE: {os.environ['RANK_SIZE']}: is for NPUs; elsewhere horovodrun starts "
+                "several processes (see test/train_full_8p.sh)"
+            )
         return SINGLE_PROCESS
     try:
         import horovod.tensorflow as hvd
     except ImportError as error:
         raise UserError(
-            f"HOROVOD_SIZE: {place.size}: Horovod cannot be imported ({error}); build it with: "
+            f"HOROVOD_SIZE: {process.size}: Horovod cannot be imported ({error}); build it with: "
             "bash test/horovod.sh"
         )
     hvd.init()
-    return Ranks(
-        hvd.rank(),
-        hvd.size(),
-        hvd.DistributedOptimizer,
-        lambda tensor: hvd.allreduce(tensor, op=hvd.Average),
-        lambda tensor: hvd.broadcast(tensor, root_rank=0),
-    )
-
-
-def allreduce_means(ranks, tensors):
-    """Each tensor's mean over the ranks, all in one collective.
-
-    Args:
-        ranks: `Ranks`.
-        tensors: a list of float32 tensors with known shapes.
-    """
-    if ranks.size == 1 or not tensors:
-        return list(tensors)
-    sizes = [tensor.shape.num_elements() for tensor in tensors]
-    joined = ranks.mean(tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0))
-    return [
-        tf.reshape(part, tensor.shape) for part, tensor in zip(tf.split(joined, sizes), tensors)
-    ]
-
-
-def build_broadcast_variables(ranks, variables):
-    """The op that gives every rank rank 0's values of all variables, integers included."""
-    if ranks.size == 1:
-        return tf.no_op()
-    return tf.group(
-        *[
-            variable.assign(ranks.broadcast(variable.read_value()), read_value=False)
-            for variable in variables
-        ]
-    )
-
-
-def build_broadcast_integers(ranks, count):
-    """A function `(session, count integers) -> count integers`: what rank 0 was called with."""
-    if ranks.size == 1:
-        return lambda session, numbers: list(numbers)
-    said = tf.placeholder(tf.int64, [count], "announced")
-    heard = ranks.broadcast(said)
-    return lambda session, numbers: [int(n) for n in session.run(heard, {said: list(numbers)})]
-
-
-def broadcast_object(ranks, value, *, session_config):
-    """A JSON value as rank 0 has it, before there is a graph; its own one is used up for that.
-
-    Args:
-        ranks: `Ranks`.
-        value: of any size; ignored on other ranks than 0.
-        session_config: `tf.ConfigProto`.
-    """
-    if ranks.size == 1:
-        return value
-    text = np.frombuffer(json.dumps(value).encode() if ranks.rank == 0 else b"", np.uint8)
-    (length,) = _announced(ranks, np.array([len(text)], np.int64), session_config)
-    text = text if ranks.rank == 0 else np.zeros(length, np.uint8)
-    return json.loads(_announced(ranks, text, session_config).tobytes().decode())
-
-
-def _announced(ranks, array, session_config):
-    with tf.Graph().as_default(), tf.Session(config=session_config) as session:
-        said = tf.placeholder(array.dtype, array.shape)
-        return session.run(ranks.broadcast(said), {said: array})
+    return HorovodRanks(hvd)
 
 
 @contextlib.contextmanager
-def guarded(ranks):
-    """A context in which a session that fails among several ranks ends this one in one line.
+def guarded(ranks: Ranks) -> Iterator[None]:
+    """A context in which a failed session ends one of several ranks with one line.
 
-    A collective fails where another rank has ended; which one, its own last line and the launcher tell.
+    A collective fails where another rank has ended. Which one, its own last line and the launcher
+    say.
 
     Raises:
         RankLost: instead of `tf.errors.OpError`.
@@ -171,6 +221,6 @@ def guarded(ranks):
             raise
         reason = re.sub(r"\s+", " ", error.message or str(error))
         raise RankLost(
-            f"rank {ranks.rank} of {ranks.size}: stopped, since another rank has ended or a step failed: "
-            f"{reason:.200}"
+            f"rank {ranks.rank} of {ranks.size}: stopped, since another rank has ended or a step "
+            f"failed: {reason:.200}"
         )

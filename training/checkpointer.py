@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import checkpoint
 import utils
-from devices.device import learning_rate
 from options import UserError
 from training.graph import SHARED
+from training.optimizers import learning_rate
 
 # A cross entropy of this size means weights out of all bounds; nothing good follows from them.
 EXPLODED_LOSS = 1e4

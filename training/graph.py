@@ -9,8 +9,8 @@ import checkpoint
 import model
 import ops_cpu
 from datasets import pipeline
-from devices.ranks import build_broadcast_integers, build_broadcast_variables
-from training import report, samples, signals
+from devices.ranks import Barrier, IntegerBroadcast
+from training import optimizers, report, samples, signals
 from training import step as training_step
 
 # What of `training.checkpointer.Progress` all ranks must agree on.
@@ -59,7 +59,10 @@ def build_train_graph(*, config, dataset, ranks, device):
     batches = pipeline.input_pipeline(
         dataset, config=config, value_range=networks.value_range, ranks=ranks
     )
-    d, g = [device.build_optimizer(network, ranks) for network in ("d", "g")]
+    d, g = [
+        optimizers.build_optimizer(network, config=config, device=device, ranks=ranks)
+        for network in ("d", "g")
+    ]
     step = training_step.build_train_step(
         networks=networks,
         batch=batches.batch,
@@ -73,7 +76,7 @@ def build_train_graph(*, config, dataset, ranks, device):
         step.watched, value_range=networks.value_range, with_images=config.G_img_sum
     )
     variables, vote = tf.global_variables(), signals.build_stop_vote(ranks)
-    broadcast_object = build_broadcast_integers(ranks, len(SHARED))
+    broadcast_object = IntegerBroadcast(ranks, len(SHARED)).run
     runs = step.runs[:-1] + (dict(step.runs[-1], **vote.fetches),)
     return TrainGraph(
         batches,
@@ -84,10 +87,10 @@ def build_train_graph(*, config, dataset, ranks, device):
         checkpoint.Saver(variables, optional=d.state + g.state),
         _all_finite(variables),
         tf.group(tf.global_variables_initializer(), vote.initialize),
-        build_broadcast_variables(ranks, variables),
+        ranks.broadcast_variables(variables),
         broadcast_object,
         vote,
-        lambda session: broadcast_object(session, len(SHARED) * [0]),
+        Barrier(ranks).wait,
     )
 
 

@@ -7,7 +7,6 @@ import checkpoint
 import utils
 from config import OPTIONS_FILE, RUN_OPTIONS, SAME_ON_ALL_RANKS, SET_BY_DATASET
 from datasets import pipeline
-from devices.ranks import broadcast_object
 from flags_file import checked_options, read_options, saved_runs
 from options import UserError
 
@@ -35,7 +34,7 @@ def opened_run(config, dataset, ranks, *, session_config):
         dataset, batch_size=config.batch_size, ranks_size=ranks.size, train_size=config.train_size
     )
     with _opened(config) if ranks.rank == 0 else contextlib.nullcontext(config) as config:
-        first = broadcast_object(ranks, config.as_dict(), session_config=session_config)
+        first = ranks.broadcast_object(config.as_dict(), session_config)
         config = config.replace(out_name=first["out_name"], seed=first["seed"])
         _check_same(config, first, ranks)
         yield config

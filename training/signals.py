@@ -88,5 +88,8 @@ def build_stop_vote(ranks):
         return next((number for number, share in zip(SIGNALS, values[WISHES]) if share > 0), None)
 
     return StopVote(
-        wish.initializer, {WISHES: ranks.mean(tf.identity(wish.read_value()))}, cast, result
+        wish.initializer,
+        {WISHES: ranks.allreduce_mean(tf.identity(wish.read_value()))},
+        cast,
+        result,
     )

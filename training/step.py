@@ -15,7 +15,7 @@ import tensorflow.compat.v1 as tf
 import model
 import ops
 from datasets.pipeline import Batch
-from devices.ranks import SINGLE_PROCESS, allreduce_means
+from devices.ranks import SINGLE_PROCESS
 
 # The fetches of a step that change the variables; the others only tell.
 UPDATES = ("d_update", "g_update")
@@ -71,7 +71,7 @@ def _with_means(fetches, ranks):
     """The fetches of a run with the means over the ranks of what was measured on a rank's own batch."""
     names = sorted(set(MEASURED).intersection(fetches))
     return dict(
-        fetches, **dict(zip(names, allreduce_means(ranks, [fetches[name] for name in names])))
+        fetches, **dict(zip(names, ranks.allreduce_means([fetches[name] for name in names])))
     )
 
 
@@ -166,7 +166,7 @@ def _moved_averages(statistics, ranks):
     """Ops that move each average by its passes in their order; marks the statistics as claimed."""
     passes = collections.OrderedDict()
     tf.get_default_graph().get_collection_ref(_CLAIMED).extend(value for _, value in statistics)
-    values = allreduce_means(ranks, [value for _, value in statistics])
+    values = ranks.allreduce_means([value for _, value in statistics])
     for (variable, _), value in zip(statistics, values):
         passes.setdefault(variable.op.name, (variable, []))[1].append(value)
     return [ops.moved_average(variable, values) for variable, values in passes.values()]

@@ -12,9 +12,10 @@ from fake_npu import factory
 import model
 from config import Config
 from datasets.pipeline import Batch
-from devices import adapter, loss_scale
+from devices import loss_scale
 from devices.device import open_device
-from devices.ranks import SINGLE_PROCESS
+from devices.ranks import SINGLE_PROCESS, HcclRanks
+from training import optimizers
 from training import step as training_step
 
 SIZES = model.Sizes(8, 8, 1, 2, 3, gf_dim=2, df_dim=2, gfc_dim=4, dfc_dim=4)
@@ -38,7 +39,10 @@ class Training:
             tf.constant(random.randn(6, 3), tf.float32),
         )
         tf.set_random_seed(3)
-        self.d, self.g = [device.build_optimizer(network, ranks) for network in ("d", "g")]
+        self.d, self.g = [
+            optimizers.build_optimizer(network, config=config, device=device, ranks=ranks)
+            for network in ("d", "g")
+        ]
         self.step = training_step.build_train_step(
             networks=model.build_networks("mnist", SIZES),
             batch=batch,
@@ -220,12 +224,11 @@ def test_float16_modes_have_one(graph, npu_bridge, mode):
 
 
 @pytest.mark.parametrize(
-    "release, inner", [("r1.3", "NPUDistributedOptimizer"), ("r1.9", "_Adam"), ("r1.15", "_Adam")]
+    "release, inner", [("r1.3", "NPUDistributedOptimizer"), ("r1.9", "Adam"), ("r1.15", "Adam")]
 )
 def test_averaging_goes_inside_the_loss_scaling(graph, release, inner):
     with factory.adapter(release) as npu_bridge:
-        ranks = SINGLE_PROCESS._replace(size=2, wrap_optimizer=adapter.average_gradients)
-        Training(Config(device="npu"), ranks=ranks)
+        Training(Config(device="npu"), ranks=HcclRanks(0, 2))
         for event in npu_bridge.record.of("optimizer"):
             assert (event["inner"], event["distributed"]) == (inner, True)
         assert [event["problems"] for event in npu_bridge.record.of("distributed")] == [[], []]

@@ -421,6 +421,10 @@ def test_nothing_of_the_npu_is_sent_off_it():
     assert rewrite.auto_mixed_precision == rewrite.DEFAULT
 
 
+def adam():
+    return tf.train.AdamOptimizer(0.1)
+
+
 @pytest.fixture
 def visible_gpu(monkeypatch):
     """TensorFlow's list of devices with a GPU; none is computed on."""
@@ -433,7 +437,7 @@ def test_mixed_precision_on_a_gpu(visible_gpu, graph):
     rewrite = device.session_config.graph_options.rewrite_options
     assert rewrite.auto_mixed_precision == rewrite.ON
     assert "mixed precision" in lines[0] and "dynamic" in lines[0]
-    assert set(device.build_optimizer("d", SINGLE_PROCESS).readings()) == {
+    assert set(device.wrap(adam(), "d", SINGLE_PROCESS).readings()) == {
         "d_loss_scale",
         "d_skipped",
     }
@@ -447,7 +451,7 @@ def test_single_precision_on_a_gpu(visible_gpu, graph):
     rewrite = device.session_config.graph_options.rewrite_options
     assert rewrite.auto_mixed_precision == rewrite.DEFAULT
     assert lines[1] == "Ascend options have no effect on a GPU: --precision_mode"
-    assert device.build_optimizer("d", SINGLE_PROCESS).readings() == {}
+    assert device.wrap(adam(), "d", SINGLE_PROCESS).readings() == {}
 
 
 def test_only_one_file_imports_the_adapter_by_its_name():

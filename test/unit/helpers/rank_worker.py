@@ -24,7 +24,7 @@ from config import Config  # noqa: E402
 from datasets import pipeline  # noqa: E402
 from datasets.registry import open_dataset  # noqa: E402
 from devices.device import open_device  # noqa: E402
-from devices.ranks import open_ranks  # noqa: E402
+from training import optimizers  # noqa: E402
 from training import step as training_step  # noqa: E402
 from training.graph import build_train_graph, run_steps  # noqa: E402
 
@@ -81,7 +81,10 @@ def plain(ranks, device, folder, steps, size):
             for shape in (list(dataset.image_shape), [dataset.num_classes], [config.z_dim])
         ]
     )
-    d_optimizer, g_optimizer = [device.build_optimizer(network, ranks) for network in ("d", "g")]
+    d_optimizer, g_optimizer = [
+        optimizers.build_optimizer(network, config=config, device=device, ranks=ranks)
+        for network in ("d", "g")
+    ]
     step = training_step.build_train_step(
         networks=model.Networks(_generator, _discriminator, model.sizes_of(config), (0.0, 1.0)),
         batch=batch,
@@ -125,5 +128,5 @@ if __name__ == "__main__":
     tf.set_random_seed(CONFIG.seed)
     the_device = open_device(CONFIG)
     {"program": program, "plain": plain}[sys.argv[2]](
-        open_ranks(the_device.kind), the_device, sys.argv[1], *sys.argv[3:]
+        the_device.open_ranks(), the_device, sys.argv[1], *sys.argv[3:]
     )
