@@ -10,7 +10,7 @@ test:                   ## lint and the tests that take seconds; make test ARGS=
 test-all:               ## lint and all tests
 	bash test/run_tests.sh --all $(ARGS)
 
-lint:                   ## flake8 alone
+lint:                   ## ruff (lint and format), and mypy where it is installed
 	bash test/run_tests.sh --lint
 
 bench:                  ## images/s beside the reference's schedule; make bench ARGS=--architecture=image

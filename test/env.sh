@@ -71,7 +71,7 @@ missing_modules() {
     shift
     "$interpreter" -c '
 import importlib.util, sys
-packages = {"PIL": "pillow", "absl": "absl-py"}
+packages = {"PIL": "pillow", "absl": "absl-py", "xdist": "pytest-xdist"}
 print(*(packages.get(name, name) for name in sys.argv[1:] if not importlib.util.find_spec(name)))
 ' "$@" </dev/null
 }

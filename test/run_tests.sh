@@ -4,19 +4,20 @@ usage() {
     cat <<'TEXT'
 usage: bash test/run_tests.sh [--all] [PYTEST-ARGUMENT...]
 
-Chooses or builds the environment (test/env.sh), runs flake8 and then the tests. Exit code 0 only
-where both are clean.
+Chooses or builds the environment (test/env.sh), runs ruff (lint and format), mypy where it is
+installed, and then the tests, one process a core. Exit code 0 only where all of them are clean.
 
   --all           the slow tests too; without it only those that take seconds
-  --lint          flake8 alone
+  --lint          ruff and mypy alone
   -h, --help      this text
 Whatever else is given goes to pytest, for example: bash test/run_tests.sh -k download -x
+One process, for a debugger or a print: bash test/run_tests.sh -n 0 -s -k download
 TEXT
 }
 
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-lint=true tests=true chosen=(-m "not slow")
+tests=true result=0 chosen=(-m "not slow")
 while [[ $# -gt 0 ]]; do
     case "$1" in
         --all) chosen=() ;;
@@ -27,15 +28,22 @@ while [[ $# -gt 0 ]]; do
     shift
 done
 
+# check NAME ARGUMENT...: runs a module of the interpreter; a failure is kept in `result`.
+check() {
+    "$PYTHON" -m "$@" || { say "$1: see the lines above"; result=1; }
+}
+
 choose_python
 if [[ $OURS == true ]]; then
     alone install "$ROOT/requirements-dev.txt" || exit 1
 fi
-require_modules pytest flake8
+require_modules pytest xdist hypothesis ruff
 cd "$ROOT" || exit 1
 
-"$PYTHON" -m flake8 . || { say "flake8: see the lines above"; lint=false; }
+check ruff check .
+check ruff format --check .
+[[ -n "$(missing_modules "$PYTHON" mypy)" ]] || check mypy
 if [[ $tests == true ]]; then
-    "$PYTHON" -m pytest "${chosen[@]}" "$@" || tests=failed
+    check pytest -n "$(getconf _NPROCESSORS_ONLN)" --dist worksteal "${chosen[@]}" "$@"
 fi
-[[ $lint == true && $tests != failed ]]
+exit "$result"

@@ -3,6 +3,7 @@
 import numpy as np
 import pictures
 import pytest
+from mnist_files import write_set
 
 from config import Config
 from datasets import cifar10, mnist
@@ -63,8 +64,6 @@ def test_sizes_that_are_not_the_sets_own(tmp_path, flag, value):
 
 
 def test_fashion_mnist(tmp_path):
-    from test_mnist import write_set
-
     folder = write_set(tmp_path)
     config, dataset = open_dataset(Config(dataset="fashion_mnist", data_path=str(folder)))
     assert (

@@ -1,32 +1,13 @@
 """The IDX reader: what it takes and the line it gives for what it does not."""
 
-import gzip
 import struct
 
 import numpy as np
 import pytest
+from mnist_files import idx, write_set
 
 from datasets import mnist
 from options import UserError
-
-
-def idx(items):
-    return (
-        struct.pack(">BBBB", 0, 0, 8, items.ndim)
-        + struct.pack(">%dI" % items.ndim, *items.shape)
-        + items.astype(np.uint8).tobytes()
-    )
-
-
-def write_set(folder, count=12, packed=False):
-    random = np.random.RandomState(0)
-    for names, offset in ((mnist.FILES["train"], 0), (mnist.FILES["test"], 100)):
-        parts = (random.randint(0, 256, (count, 28, 28)), (np.arange(count) + offset) % 10)
-        for name, items in zip(names, parts):
-            data = idx(items)
-            path = folder / (name + ".gz" * packed)
-            path.write_bytes(gzip.compress(data) if packed else data)
-    return folder
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["raw", "gz"])

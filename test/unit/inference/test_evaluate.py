@@ -7,9 +7,9 @@ import types
 
 import numpy as np
 import pytest
+from mnist_files import idx
 from programs import run_main
 from small_runs import make_run
-from test_mnist import idx
 
 import main
 import utils

@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from golden_runs import SIZES, load_golden
 from small_runs import make_run
-from test_golden import SIZES, load_golden
 
 import main
 import utils

@@ -304,7 +304,7 @@ def test_binding_to_a_share_of_the_cores(project):
     cores = sorted(os.sched_getaffinity(0))
     count = os.sysconf("SC_NPROCESSORS_ONLN")
     if count < 2 or cores != list(range(count)):
-        pytest.skip(f"needs two cores and no binding of the test itself; has {cores}")
+        pytest.skip(f"needs hardware: two cores and no binding of the test itself; has {cores}")
     result = project.run(PERFORMANCE, "--bind_core=True", RANK_SIZE="2", RANK_ID="1")
     assert result.returncode == 0
     assert project.seen()["cores"] == cores[count // 2 : 2 * (count // 2)]

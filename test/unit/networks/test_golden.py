@@ -3,12 +3,10 @@
 The files in `golden/` were computed with the reference graph under TensorFlow 1.15.5 on a CPU.
 """
 
-import os
-
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from paths import UNIT
+from golden_runs import SIZES, load_golden
 
 import model
 import ops_cpu as kernel_sets
@@ -16,11 +14,6 @@ from datasets.pipeline import Batch
 from devices.loss_scale import NetworkOptimizer
 from training import step as training_step
 
-GOLDEN = os.path.join(UNIT, "golden")
-SIZES = {
-    "mnist": model.Sizes(28, 28, 1, 10, 16, gf_dim=4, df_dim=4, gfc_dim=16, dfc_dim=16),
-    "image": model.Sizes(32, 32, 3, 0, 8, gf_dim=4, df_dim=4),
-}
 LEARNING_RATE = 2e-4
 ROUNDING = dict(rtol=2e-4, atol=5e-5)
 # A bias in front of batch norm has no gradient but rounding noise, which Adam scales up to its full
@@ -32,11 +25,6 @@ SAMPLER_NOISE = dict(rtol=0, atol=4 * LEARNING_RATE)
 
 def adam_noise(scope):
     return dict(rtol=0, atol=2 * UPDATES[scope] * LEARNING_RATE)
-
-
-def load_golden(architecture):
-    with np.load(os.path.join(GOLDEN, architecture + "_small.npz")) as file:
-        return {key: file[key] for key in file}
 
 
 def variables_by_name():

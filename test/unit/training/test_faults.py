@@ -14,8 +14,8 @@ import time
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from final_states import assert_equal_runs, final_state
 from programs import ONE_THREAD, SMALL, command, log_lines, parsed, train_here
-from test_resume import assert_equal_runs, final_state
 
 import checkpoint
 import main

@@ -6,9 +6,8 @@ import signal
 import subprocess
 import time
 
-import numpy as np
 import pytest
-import tensorflow.compat.v1 as tf
+from final_states import assert_equal_runs, final_state
 from programs import ONE_THREAD, SMALL, command, log_lines, run_main, train_here
 
 import checkpoint
@@ -16,22 +15,6 @@ import utils
 from options import UserError
 
 SYNTHETIC = ["--dataset=synthetic", "--output_height=16"]
-
-
-def final_state(folder):
-    """(step, name -> value) of the newest checkpoint of `folder`/run."""
-    found = checkpoint.newest(str(folder / "run" / "checkpoint"), warn=pytest.fail)
-    reader = tf.train.load_checkpoint(found.prefix)
-    return found.step, {
-        name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
-    }
-
-
-def assert_equal_runs(one, other):
-    (step, values), (other_step, other_values) = final_state(one), final_state(other)
-    assert step == other_step and set(values) == set(other_values)
-    differing = [name for name in values if not np.array_equal(values[name], other_values[name])]
-    assert not differing
 
 
 def interrupted_at(folder, step, *arguments):
