@@ -1,4 +1,4 @@
-"""The house: which room may import which. Arrows go down only."""
+"""The house: which room may import which (arrows go down only), and how long its parts may be."""
 
 import ast
 import glob
@@ -59,9 +59,12 @@ ONLY_IN = {
 }
 
 
+ROOMS = ("datasets", "devices", "training", "inference", "launch")
+
+
 def project_files():
     paths = glob.glob(os.path.join(ROOT, "*.py"))
-    for room in ("datasets", "devices", "training", "inference"):
+    for room in ROOMS:
         paths += glob.glob(os.path.join(ROOT, room, "*.py"))
     return sorted(os.path.relpath(path, ROOT) for path in paths)
 
@@ -70,11 +73,14 @@ def module_name(path):
     return path[: -len(".py")].replace(os.sep, ".").replace(".__init__", "")
 
 
+def parsed(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        return ast.parse(file.read())
+
+
 def imported(path):
     """(line, dotted name) of every import of a file, those inside functions too."""
-    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
-        tree = ast.parse(file.read())
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name
@@ -120,18 +126,118 @@ def test_tensorflow_is_used_as_1_15(path):
     assert all(name.startswith(allowed) for name in names)
 
 
-@pytest.mark.parametrize("path", project_files())
-def test_files_and_functions_are_short(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
-        source = file.read()
-    long = [
-        node.name
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.FunctionDef) and _last_line(node) - node.lineno >= 60
-    ]
-    assert not long
-    assert source.count("\n") <= 340
+LINES_OF_A_FILE, LINES_OF_A_FUNCTION, POSITIONAL_PARAMETERS = 300, 50, 3
+# What is still to be brought below the limits.
+STILL_LONG = {
+    "checkpoint.py",
+    "config.py",
+    "datasets/pipeline.py",
+    "download.py",
+    "fetch.py",
+    "main.py",
+    "training/loop.py",
+    "training/report.py",
+}
+STILL_POSITIONAL = {
+    "fetch.py",
+    "inference/evaluate.py",
+    "inference/metrics.py",
+    "inference/sample.py",
+    "inference/walks.py",
+    "ops.py",
+}
+STILL_CALLABLE = {
+    "datasets/images.py",
+    "datasets/pipeline.py",
+    "devices/device.py",
+    "devices/ranks.py",
+    "inference/trained_run.py",
+    "model.py",
+    "ops.py",
+    "ops_cpu.py",
+    "training/graph.py",
+    "training/signals.py",
+    "training/step.py",
+}
 
 
-def _last_line(node):
+def functions(tree):
+    """(function, whether it is a method) of all functions and methods of a file's top level."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield node, False
+        elif isinstance(node, ast.ClassDef):
+            for inner in node.body:
+                if isinstance(inner, ast.FunctionDef):
+                    decorators = [getattr(name, "id", None) for name in inner.decorator_list]
+                    yield inner, "staticmethod" not in decorators
+
+
+def last_line(node):
     return max(getattr(inner, "lineno", 0) for inner in ast.walk(node))
+
+
+def too_long(tree):
+    """What of a file has more lines than it should."""
+    if last_line(tree) > LINES_OF_A_FILE:
+        yield f"{last_line(tree)} lines"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            lines = last_line(node) - node.lineno + 1
+            if lines > LINES_OF_A_FUNCTION:
+                yield f"{node.name}: {lines} lines"
+
+
+def too_positional(tree):
+    """The public functions that take more by position than a reader keeps apart."""
+    for function, is_method in functions(tree):
+        public = function.name == "__init__" or not function.name.startswith("_")
+        if public and len(function.args.args) - is_method > POSITIONAL_PARAMETERS:
+            yield function.name
+
+
+def callable_fields(tree):
+    """The fields of NamedTuples and dataclasses that hold a function."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            above = [ast.dump(name) for name in node.bases + node.decorator_list]
+            if any("NamedTuple" in name or "dataclass" in name for name in above):
+                for field in node.body:
+                    if isinstance(field, ast.AnnAssign) and "allable" in ast.dump(field.annotation):
+                        yield f"{node.name}.{field.target.id}"
+
+
+@pytest.mark.parametrize("path", sorted(set(project_files()) - STILL_LONG))
+def test_files_and_functions_are_short(path):
+    assert not list(too_long(parsed(path)))
+
+
+@pytest.mark.parametrize("path", sorted(set(project_files()) - STILL_POSITIONAL))
+def test_no_public_function_takes_more_than_three_by_position(path):
+    assert not list(too_positional(parsed(path)))
+
+
+@pytest.mark.parametrize("path", sorted(set(project_files()) - STILL_CALLABLE))
+def test_data_holds_no_functions(path):
+    assert not list(callable_fields(parsed(path)))
+
+
+def test_what_is_beyond_the_limits_is_seen():
+    tree = ast.parse(
+        "class A(NamedTuple):\n    f: Callable[[int], int]\n    n: int\n"
+        "@dataclass\nclass B:\n    g: Optional[typing.Callable]\n"
+        "class C:\n    def __init__(self, a, b, c, d): pass\n    def _own(self, a, b, c, d): pass\n"
+        "def three(a, b, c, *, d): pass\ndef four(a, b, c, d): pass\n"
+        "def long():\n" + 300 * "    pass\n"
+    )
+    assert list(callable_fields(tree)) == ["A.f", "B.g"]
+    assert list(too_positional(tree)) == ["__init__", "four"]
+    assert list(too_long(tree)) == ["312 lines", "long: 301 lines"]
+
+
+def test_no_test_imports_another():
+    """What several tests need is in `helpers`."""
+    paths = glob.glob(os.path.join(ROOT, "test", "unit", "**", "*.py"), recursive=True)
+    assert len(paths) > 50
+    for path in paths:
+        assert not [name for _, name in imported(path) if name.startswith("test_")], path
