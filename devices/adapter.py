@@ -1,29 +1,31 @@
 """The Ascend NPU: the only importer of `npu_bridge`, CANN's adapter for TensorFlow 1.15.
 
-Releases of the adapter tell themselves apart by what they hold, not by their version; each function
-here looks for what it needs. Works with r1.3 (early 2021) to r1.15 (late 2023).
+All releases of the adapter report the same version, so each function here probes for the names it
+needs. Written for r1.3 (early 2021) to r1.15 (late 2023).
 """
 
 import importlib
 import inspect
+from types import ModuleType
+from typing import Any, Callable, Iterable, Tuple
 
 import tensorflow.compat.v1 as tf
 
 from devices import loss_scale
 
 OPTIMIZER = "NpuOptimizer"
-# The device loops a node of exactly this name and no other.
+# The device loops a node of exactly this name only.
 LOOPED_NODE = "IterationOp"
 
 
-def load():
+def load() -> ModuleType:
     """The adapter's `npu_init` module, imported at the first call.
 
-    Importing it has effects: from r1.9 on, every session of the process gets an `NpuOptimizer`
+    The import has side effects: from r1.9 on, every session of the process gets an `NpuOptimizer`
     unless its config holds one.
 
     Raises:
-        ImportError: there is none, or CANN is not sound; the text says which.
+        ImportError: the adapter is missing or CANN is broken; the text says which.
     """
     try:
         return importlib.import_module("npu_bridge.npu_init")
@@ -31,16 +33,16 @@ def load():
         raise ImportError(str(error))
 
 
-def knows(option):
-    """Whether this release has a session option; what it does not know it passes over silently.
+def knows(option: str) -> bool:
+    """Whether this release has a session option; it silently ignores one that it does not know.
 
-    Its `NPURunConfig` takes the same options by name, so its signature tells. (`modify_mixlist` came
-    with r1.5; `auto_tune_mode` went in favour of another tuner.)
+    `NPURunConfig` takes the same options by name, so its signature answers. (`modify_mixlist` came
+    with r1.5; `auto_tune_mode` was replaced by another tuner.)
     """
     return option in inspect.signature(load().NPURunConfig.__init__).parameters
 
 
-def configure(proto, parameters):
+def configure(proto: tf.ConfigProto, parameters: Iterable[Tuple[str, str, Any]]) -> None:
     """Adds the NpuOptimizer to a `ConfigProto`.
 
     Args:
@@ -61,16 +63,18 @@ def configure(proto, parameters):
         bridge.npu_config_proto(config_proto=proto)
 
 
-def scale_loss(optimizer, scale, *, distributed):
+def scale_loss(
+    optimizer: tf.train.Optimizer, scale: loss_scale.LossScale, *, distributed: bool
+) -> Tuple[tf.train.Optimizer, Callable[[], Any]]:
     """Wraps an optimizer in the device's loss scaling; not to be called under control dependencies.
 
     Args:
-        optimizer: already averaging its gradients where there are several devices.
+        optimizer: with averaged gradients if there are several devices.
         scale: `loss_scale.LossScale`, on.
         distributed: whether an overflow on another device counts here too.
 
     Returns:
-        (the optimizer, a function that gives the present loss scale as a tensor).
+        (the optimizer, a function that returns the current loss scale as a tensor).
     """
     bridge = load()
     if scale.fixed:
@@ -89,16 +93,16 @@ def scale_loss(optimizer, scale, *, distributed):
     )
 
 
-def loop(session, train_op, *, steps):
+def loop(session: tf.Session, train_op: tf.Operation, *, steps: int) -> tf.Operation:
     """An op that makes `steps` training steps on the device in one run ("iteration sinking").
 
-    To be called once, outside of any name scope, before the graph is finalized. The count stands in a
-    local variable of the session, so local variables must not be initialized afterwards.
+    To be called once, outside of any name scope, before the graph is finalized. The count is kept in
+    a local variable, so local variables must not be initialized afterwards.
 
     Args:
         session: `tf.Session`, configured with the same number as `iterations_per_loop`.
         train_op: `tf.Operation` of one whole training step, fed by nothing but an iterator.
-        steps: in a run, at least 2.
+        steps: per session run, at least 2.
     """
     util = importlib.import_module("npu_bridge.estimator.npu.util")
     looped = util.set_iteration_per_loop(session, train_op, steps)
@@ -106,7 +110,7 @@ def loop(session, train_op, *, steps):
     return looped
 
 
-def average_gradients(optimizer):
+def average_gradients(optimizer: tf.train.Optimizer) -> tf.train.Optimizer:
     """Wraps an optimizer so that gradients are averaged over the devices of RANK_SIZE (HCCL)."""
     bridge = load()
     if hasattr(bridge, "npu_distributed_optimizer_wrapper"):  # r1.5.1
@@ -114,14 +118,14 @@ def average_gradients(optimizer):
     return bridge.NPUDistributedOptimizer(optimizer)
 
 
-def sum_over_devices(tensor):
+def sum_over_devices(tensor: tf.Tensor) -> tf.Tensor:
     """The sum of a float32 tensor over the devices of RANK_SIZE (HCCL)."""
     return _hccl_ops().allreduce(tensor, "sum")
 
 
-def broadcast(tensor):
-    """A tensor, float or integer, as the device of rank 0 has it (HCCL)."""
-    # fusion=0: each by itself, since one may follow from another.
+def broadcast(tensor: tf.Tensor) -> tf.Tensor:
+    """Rank 0's value of a tensor, float or integer (HCCL)."""
+    # fusion=0: each by itself, since one may depend on another.
     return _hccl_ops().broadcast(tensor=[tensor], root_rank=0, fusion=0)[0]
 
 

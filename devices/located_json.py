@@ -1,45 +1,47 @@
-"""Strict JSON that knows where each of its values stands, for errors that name line and column."""
+"""Strict JSON with the position of each value, for errors that name line and column."""
 
 import json
 from json.decoder import scanstring
-from typing import NamedTuple
+from typing import Any, Dict, NamedTuple, Tuple
 
-MOST_CHARACTERS = 1 << 20
+MAX_CHARACTERS = 1 << 20
+
+Path = Tuple  # of member names and list indices
 
 
 class BadJson(Exception):
-    """What is wrong, in one line that begins with its position."""
+    """A text that is not strict JSON. The message is one line that begins with the position."""
 
 
 class Document(NamedTuple):
     """A parsed text.
 
     Attributes:
-        value: what `json.loads` makes of it.
+        value: what `json.loads` returns.
         text: the text.
-        offsets: path -> index in `text`; a path is a tuple of member names and list indices. The
-            index is that of a member's name, or of a list's item.
+        offsets: path -> index in `text` of a member's name or of a list's item. A path is a tuple
+            of member names and list indices.
     """
 
-    value: object
+    value: Any
     text: str
-    offsets: dict
+    offsets: Dict[Path, int]
 
-    def error(self, path, reason):
-        """A `BadJson` that says `reason` of the value at `path`."""
+    def error(self, path: Path, reason: str) -> BadJson:
+        """The error `reason` at the value of `path`."""
         return _error(self.text, self.offsets[path], f"{_dotted(path)}: {reason}")
 
 
-def read(path):
-    """The `Document` in a file.
+def read(path: str) -> Document:
+    """Parses a file.
 
     Raises:
-        BadJson: it cannot be read, is no UTF-8 or no strict JSON, names a member twice, or is of a
-            size or depth that no options file has.
+        BadJson: it cannot be read, is not UTF-8 or not strict JSON, names a member twice, or is too
+            long or too deep for an options file.
     """
     try:
         with open(path, encoding="utf-8") as file:
-            text = file.read(MOST_CHARACTERS + 1)
+            text = file.read(MAX_CHARACTERS + 1)
     except OSError as error:
         raise BadJson(f"cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:
@@ -47,10 +49,10 @@ def read(path):
     return parse(text)
 
 
-def parse(text):
-    """The `Document` of a text; raises `BadJson` as `read` does."""
-    if len(text) > MOST_CHARACTERS:
-        raise BadJson(f"more than {MOST_CHARACTERS} characters")
+def parse(text: str) -> Document:
+    """Parses a text; raises `BadJson` as `read` does."""
+    if len(text) > MAX_CHARACTERS:
+        raise BadJson(f"more than {MAX_CHARACTERS} characters")
     offsets = {}
     try:
         value = json.loads(text, parse_constant=_refuse)
@@ -63,9 +65,9 @@ def parse(text):
 
 
 def _walk(text, index, path, offsets):
-    """Notes where the parts of the value at `index` stand; returns the index behind the value.
+    """Records the offsets of the value at `index` and its parts; returns the index behind the value.
 
-    The text has been parsed before, so it is known to be well formed.
+    The text was parsed before, so it is well formed.
     """
     index = _skip_blanks(text, index)
     offsets.setdefault(path, index)

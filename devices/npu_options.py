@@ -1,14 +1,15 @@
-"""What the Ascend NPU's session is configured with, and what is refused before the device aborts.
+"""The session options of an Ascend NPU, checked before the device can abort.
 
-The adapter ignores an unknown key or a value under the wrong accessor without a word, and ends the
-process on many bad values. So every value is checked here first. Keys, accessors and values are
-those of CANN's manual for TensorFlow 1.15 in session mode. No `npu_bridge` is needed here.
+The adapter silently ignores an unknown key or a value under the wrong accessor, and ends the process
+on many bad values. So every value is checked here first. Keys, accessors and values are those of
+CANN's manual for TensorFlow 1.15 in session mode. `npu_bridge` is not needed here.
 """
 
 import json
 import os
 import re
 import tempfile
+from typing import Any, Dict, List, Sequence, Tuple
 
 from config import OPTIONS, Config
 from config_npu import PRECISION_MODES
@@ -22,31 +23,29 @@ MIXED = "allow_mix_precision"
 # Modes that compute in float16, so that small gradients may vanish.
 FLOAT16_MODES = (MIXED, "force_fp16", "cube_fp16in_fp32out", "allow_mix_precision_fp16")
 
-MOST_DUMP_STEPS = 100
+MAX_DUMP_STEPS = 100
 _DUMP_STEP = re.compile(r"\d+(-\d+)?$")
 _SWITCHES = ("training_trace", "task_trace", "hccl", "aicpu")
 _TUNERS = ("RL", "GA")
 
 
-def check(config):
-    """Raises `UserError`, naming the flag, where the Ascend options are wrong on any machine."""
+def check(config: Config) -> None:
+    """Raises `UserError`, naming the flag, if an Ascend option is wrong on any machine."""
     if config.precision_mode not in PRECISION_MODES:
         raise UserError(
-            "--precision_mode: {} is none of {}".format(
-                config.precision_mode, ", ".join(PRECISION_MODES)
-            )
+            f"--precision_mode: {config.precision_mode} is none of {', '.join(PRECISION_MODES)}"
         )
     scale = loss_scale.parse(config.loss_scale)
     if scale.fixed and config.precision_mode not in FLOAT16_MODES:
         raise UserError(
-            "--loss_scale: only together with a --precision_mode in float16 ({}), not {}".format(
-                ", ".join(FLOAT16_MODES), config.precision_mode
-            )
+            "--loss_scale: only together with a --precision_mode in float16 "
+            f"({', '.join(FLOAT16_MODES)}), not {config.precision_mode}"
         )
     if config.modify_mixlist is not None:
         if config.precision_mode != MIXED:
             raise UserError(
-                f"--modify_mixlist: only together with --precision_mode={MIXED}, not {config.precision_mode}"
+                f"--modify_mixlist: only together with --precision_mode={MIXED}, "
+                f"not {config.precision_mode}"
             )
         mixlist.check(config.modify_mixlist)
     if config.over_dump and config.data_dump_flag:
@@ -65,19 +64,19 @@ def _check_dump_step(text):
     items = text.split("|")
     if not all(_DUMP_STEP.match(item) for item in items):
         raise UserError(f"--data_dump_step: must be steps and ranges such as 0|5|10-20, not {text}")
-    if len(items) > MOST_DUMP_STEPS:
-        raise UserError(f"--data_dump_step: {len(items)} items; the device takes {MOST_DUMP_STEPS}")
+    if len(items) > MAX_DUMP_STEPS:
+        raise UserError(f"--data_dump_step: {len(items)} items; the device takes {MAX_DUMP_STEPS}")
     for item in items:
         first, _, last = item.partition("-")
         if last and int(first) >= int(last):
             raise UserError(f"--data_dump_step: the range {item} does not ascend")
 
 
-def profiling_options(config):
-    """The profiling options as a dict; those that are not given have the project's defaults.
+def profiling_options(config: Config) -> Dict[str, str]:
+    """The profiling options; those that are not given have the project's defaults.
 
     Raises:
-        UserError: `--profiling_options` is no JSON object of such options.
+        UserError: `--profiling_options` is not a JSON object of such options.
     """
     defaults = {
         "output": config.data_save_path,
@@ -112,18 +111,18 @@ def loss_scale_of(config: Config) -> loss_scale.LossScale:
     return loss_scale.parse(config.loss_scale)
 
 
-def mixlist_of(config):
-    """The mixlist's path, absolute, or "" in a mode that takes none."""
+def mixlist_of(config: Config) -> str:
+    """The mixlist's absolute path, or "" in a mode that takes none."""
     if config.precision_mode != MIXED:
         return ""
     return os.path.abspath(config.modify_mixlist or DEFAULT_MIXLIST)
 
 
-def make_folders(config):
-    """Makes the folders that the device writes to; it makes none itself.
+def make_folders(config: Config) -> None:
+    """Makes the folders that the device writes to; the device makes none itself.
 
     Raises:
-        UserError: naming the flag of one that cannot be made or written.
+        UserError: naming the flag of a folder that cannot be made or written.
     """
     if config.over_dump:
         _make_folder("over_dump_path", config.over_dump_path)
@@ -144,8 +143,8 @@ def _make_folder(flag, path):
         raise UserError(f"--{flag}: cannot be made or written: {error}")
 
 
-def parameters(config, *, mixlist_path):
-    """What the NpuOptimizer is told for a checked config.
+def parameters(config: Config, *, mixlist_path: str) -> List[Tuple[str, str, Any]]:
+    """The NpuOptimizer's parameters for a checked config.
 
     Args:
         config: `Config`.
@@ -196,11 +195,11 @@ def _text(number):
     return None if number is None else str(number)
 
 
-def without_effect(config, *, used=()):
-    """The flags that were given and do nothing where there is no NPU.
+def without_effect(config: Config, *, used: Sequence[str] = ()) -> List[str]:
+    """The flags that were given and have no effect without an NPU.
 
     Args:
-        used: names of options that the device at hand uses all the same.
+        used: names of options that the device uses all the same.
     """
     return [
         f"--{name}"

@@ -1,32 +1,34 @@
-"""What the environment says of the devices that train together on NPUs, checked.
+"""Reads and checks what the environment says of NPUs that train together.
 
-One process runs a device. RANK_SIZE and RANK_ID say how many there are and which one this is; with
-more than one, JOB_ID names the job and RANK_TABLE_FILE the devices' addresses. What is wrong there
-would otherwise show as a process that aborts or a collective that never ends.
+Each process uses one device. RANK_SIZE is the number of processes and RANK_ID the number of this
+one. If there are several, JOB_ID names the job and RANK_TABLE_FILE the file with the devices and
+their addresses. Without these checks, an error there ends in an abort or in a collective that hangs.
 """
 
 import ipaddress
 import os
-from typing import NamedTuple
+from typing import Mapping, NamedTuple
 
 from devices import located_json
 from options import UserError
 
+_KINDS = {str: "text in quotes", list: "a list"}
 
-class Cluster(NamedTuple):
+
+class NpuProcess(NamedTuple):
     """This process among those that train together.
 
     Attributes:
         rank: 0 to size - 1.
-        size: how many processes.
+        size: the number of processes.
     """
 
     rank: int
     size: int
 
 
-def read(environ):
-    """The `Cluster` that an environment describes.
+def read(environ: Mapping[str, str]) -> NpuProcess:
+    """The process that an environment describes.
 
     Args:
         environ: a mapping such as `os.environ`.
@@ -41,10 +43,10 @@ def read(environ):
     if size > 1:
         _need(environ, "JOB_ID", size)
         check(_need(environ, "RANK_TABLE_FILE", size), size=size)
-    return Cluster(rank, size)
+    return NpuProcess(rank, size)
 
 
-def check(path, *, size):
+def check(path: str, *, size: int) -> None:
     """Checks a rank table for `size` devices; raises `UserError` naming file and position."""
     if not os.path.isabs(path):
         raise UserError(f"RANK_TABLE_FILE: must be an absolute path, not {path}")
@@ -77,15 +79,15 @@ def _check_document(document, size):
         server = ("server_list", number)
         _member(document, server, "server_id", str)
         for index in range(len(_member(document, server, "device", list))):
-            place = server + ("device", index)
-            rank, device = _check_device(document, place)
-            for name, number_given, taken in (
+            position = server + ("device", index)
+            rank, device = _check_device(document, position)
+            for name, value, taken in (
                 ("rank_id", rank, ranks),
                 ("device_id", (number, device), devices),
             ):
-                if number_given in taken:
-                    raise document.error(place + (name,), "given twice")
-                taken.add(number_given)
+                if value in taken:
+                    raise document.error(position + (name,), "given twice")
+                taken.add(value)
     if sorted(ranks) != list(range(size)):
         raise document.error(
             ("server_list",),
@@ -123,7 +125,5 @@ def _member(document, path, name, kind):
     if name not in value:
         raise document.error(path, f"{name} is missing")
     if not isinstance(value[name], kind):
-        raise document.error(
-            path + (name,), "must be {}".format({str: "text in quotes", list: "a list"}[kind])
-        )
+        raise document.error(path + (name,), f"must be {_KINDS[kind]}")
     return value[name]

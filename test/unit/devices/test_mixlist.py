@@ -50,31 +50,31 @@ def test_sound_lists(tmp_path, text):
         ("[1]", "line 1, column 1: the whole: must be an object of black-list and white-list"),
         (
             '{\n "grey-list": {}}',
-            "line 2, column 2: grey-list: no such name here; there are black-list and white-list",
+            "line 2, column 2: grey-list: unknown name; the names here are black-list and white-list",
         ),
         (
             '{"black-list": {\n\n   "add": []}}',
-            "line 3, column 4: black-list.add: no such name here; there are to-add and to-remove",
+            "line 3, column 4: black-list.add: unknown name; the names here are to-add and to-remove",
         ),
         ('{"black-list": []}', "line 1, column 2: black-list: must be an object"),
         ('{"black-list": {"to-add": "A"}}', "line 1, column 17: black-list.to-add: must be a list"),
         (
             '{"black-list": {"to-add": ["A",\n "B",\n  3]}}',
-            "line 3, column 3: black-list.to-add[2]: must be the type of an operator",
+            "line 3, column 3: black-list.to-add[2]: must be an operator type",
         ),
         ('{"black-list": {"to-add": ["A b"]}}', "line 1, column 28: black-list.to-add[0]: must be"),
         ('{"black-list": {"to-add": [""]}}', "line 1, column 28: black-list.to-add[0]: must be"),
         (
             '{"black-list": {"to-add": ["A"]},\n "white-list": {"to-add": ["B", "A"]}}',
-            "line 2, column 33: white-list.to-add[1]: A stands in black-list.to-add already",
+            "line 2, column 33: white-list.to-add[1]: A is in black-list.to-add already",
         ),
         (
             '{"black-list": {"to-add": ["A"], "to-remove": ["A"]}}',
-            "line 1, column 48: black-list.to-remove[0]: A stands in black-list.to-add already",
+            "line 1, column 48: black-list.to-remove[0]: A is in black-list.to-add already",
         ),
         (
             '{"black-list": {"to-remove": ["A"]}, "white-list": {"to-remove": ["A"]}}',
-            "line 1, column 67: white-list.to-remove[0]: A stands in black-list.to-remove already",
+            "line 1, column 67: white-list.to-remove[0]: A is in black-list.to-remove already",
         ),
         (
             '{"black-list": {"to-add": ["A"]},\n "black-list": {}}',
@@ -87,7 +87,7 @@ def test_faulty_lists(tmp_path, text, expected):
 
 
 def test_list_of_any_size_is_not_read(tmp_path):
-    assert complaint(tmp_path, " " * (located_json.MOST_CHARACTERS + 1)).startswith("more than")
+    assert complaint(tmp_path, " " * (located_json.MAX_CHARACTERS + 1)).startswith("more than")
 
 
 def test_list_that_is_not_there(tmp_path):
@@ -134,7 +134,7 @@ def environ(tmp_path, content, **more):
 
 
 def test_sound_rank_table(tmp_path):
-    assert rank_table.read(environ(tmp_path, table())) == rank_table.Cluster(rank=1, size=2)
+    assert rank_table.read(environ(tmp_path, table())) == rank_table.NpuProcess(rank=1, size=2)
 
 
 def with_device(index, **changes):

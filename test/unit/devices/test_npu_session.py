@@ -445,7 +445,12 @@ def test_mixed_precision_on_a_gpu(visible_gpu, graph):
 def test_single_precision_on_a_gpu(visible_gpu, graph):
     lines = []
     device = open_device(
-        Config(device="gpu", precision_mode="must_keep_origin_dtype"), say=lines.append
+        Config(
+            device="gpu",
+            precision_mode="must_keep_origin_dtype",
+            given=frozenset(["device", "precision_mode"]),
+        ),
+        say=lines.append,
     )
     rewrite = device.session_config.graph_options.rewrite_options
     assert rewrite.auto_mixed_precision == rewrite.DEFAULT
