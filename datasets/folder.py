@@ -8,9 +8,8 @@ import os
 import numpy as np
 
 from datasets.images import Source
+from datasets.names import IMAGE_SUFFIXES
 from options import UserError
-
-KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 def find_pictures(folder, *, name, pattern=None, labelled=False):
@@ -22,7 +21,7 @@ def find_pictures(folder, *, name, pattern=None, labelled=False):
         folder: the path to search.
         name: of the set, for people.
         pattern: a glob that a file's name matches or, if it holds a slash, the path below `folder`;
-            None takes `KINDS` in upper or lower case.
+            None takes `IMAGE_SUFFIXES` in upper or lower case.
         labelled: whether the folders directly in `folder` are classes.
 
     Raises:
@@ -96,7 +95,7 @@ def _may_be_read(entry):
 def _matches(path, pattern):
     name = os.path.basename(path)
     if pattern is None:
-        return name.lower().endswith(KINDS)
+        return name.lower().endswith(IMAGE_SUFFIXES)
     return fnmatch.fnmatchcase(path if "/" in pattern else name, pattern)
 
 
@@ -107,7 +106,7 @@ def _refuse_empty(folder, pattern, count):
         )
     raise UserError(
         "--data_path: no pictures ({}) among the {:,} files in {}".format(
-            " ".join("*" + kind for kind in KINDS), count, folder
+            " ".join("*" + kind for kind in IMAGE_SUFFIXES), count, folder
         )
     )
 

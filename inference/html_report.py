@@ -7,12 +7,12 @@ import os
 import re
 
 import jinja2
-import numpy as np
 
 import utils
 from config import METRICS_FILE, RESULTS_FILE, RUN_OPTIONS
 from inference.trained_run import find_options
 from options import UserError
+from training import throughput
 
 TEMPLATE = "html_report.html"
 PAGE_FILE = "index.html"
@@ -88,20 +88,9 @@ def _facts(config, folder):
         for name in ("d_loss", "g_loss")
         if lines[name][1]
     ]
-    speed = images_per_second(steps, seconds, config.batch_size)
-    return facts + [("Images/s (FPS)", f"{speed:.1f}" if speed else "not measured")]
-
-
-def images_per_second(steps, seconds, batch_size):
-    """The median speed over neighbouring lines of a metrics.jsonl; None where there are too few.
-
-    The median leaves out the first step, pauses between resumed runs, grids and checkpoints.
-    """
-    steps, seconds = np.asarray(steps, float), np.asarray(seconds, float)
-    moved = np.diff(steps) > 0
-    taken = np.diff(seconds)[moved] / np.diff(steps)[moved]
-    taken = taken[taken > 0]
-    return batch_size / float(np.median(taken)) if len(taken) else None
+    speed = throughput.of_run(folder)
+    shown = throughput.text(speed.images_per_second) if speed else "not measured"
+    return facts + [("Images/s (FPS)", shown)]
 
 
 def _metrics(folder, names):

@@ -237,4 +237,25 @@ choose_python() {
     say "Environment: $PYTHON ($VERSIONS): $why${CANN:+; CANN by $CANN}"
 }
 
+# any_python: prints the first interpreter that runs the standard library alone, TensorFlow or not.
+any_python() {
+    local name
+    for name in "${DCGAN_PYTHON:-}" "$VENV/bin/python" "${DCGAN_BASE_PYTHON:-}" python3.7 python3 python; do
+        "$name" -c 'import sys; sys.exit(sys.version_info < (3, 7))' </dev/null &>/dev/null &&
+            { type -P "$name"; return; }
+    done
+    find_python 3.7 || find_newest_python
+}
+
+# check_call WORD...: has a launch script's options checked by any Python there is, since choosing the
+# right one may take minutes. Ends the script where they are refused, and after --help.
+check_call() {
+    local python word
+    python="$(any_python)" || return 0          # choose_python says what is missing
+    "$python" "$ROOT/launch" check "$@" || exit
+    for word in "$@"; do
+        [[ $word != -h && $word != --help ]] || exit 0
+    done
+}
+
 [[ ${BASH_SOURCE[0]} != "$0" ]] || choose_python

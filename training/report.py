@@ -14,7 +14,7 @@ import tensorflow.compat.v1 as tf
 
 import utils
 from config import METRICS_FILE
-from training import samples
+from training import samples, throughput
 from training.signals import WISHES
 from training.step import UPDATES
 
@@ -172,8 +172,11 @@ class Reporter:
             self.warn(f"sample grid of step {step} not written: {error}")
 
     def summarize(self):
-        """Makes the loss curve and the film of the grids; a disk that refuses them ends nothing."""
+        """Prints the speed, makes the loss curve and the film of the grids; a disk that refuses them ends nothing."""
         try:
+            speed = throughput.of_run(self._folder)
+            if speed:
+                print(f"images/s: {throughput.text(speed.images_per_second)}")
             print(f"loss curve: {draw_curves(self._folder)}")
             film = samples.animate(self._config.sample_path)
             if film:

@@ -20,6 +20,16 @@ import time
 from paths import ROOT
 
 SCRIPTS = os.path.join(ROOT, "test")
+# Of the project, besides its scripts: the launcher, and what it imports.
+LINKED = (
+    "launch",
+    "config.py",
+    "config_npu.py",
+    "options.py",
+    "datasets",
+    "devices",
+    "training",
+)
 MODULES = ("numpy", "PIL", "imageio", "matplotlib", "absl", "tqdm", "requests", "jinja2")
 TOOLS = [
     "awk",
@@ -65,7 +75,7 @@ SAMPLE = "[Sample] d_loss: 1.00000000, g_loss: 2.00000000\n"
 LAST = "Final accuracy d_loss 1.25000000\n"
 
 MAIN = """
-import json, os, signal, sys, time
+import json, os, re, signal, sys, time
 
 out = next(a for a in sys.argv if a.startswith("--out_dir="))[len("--out_dir="):]
 say = json.load(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "say.json")))
@@ -93,6 +103,18 @@ for name in ("train_00000200.png", "train_00000400.png"):
     open(os.path.join(out, "run", "samples", name), "w").close()
 with open(os.path.join(out, "run", "FLAGS.json"), "w") as file:
     json.dump(dict(say["options"]), file, indent=1)
+if rank == "0":
+    with open(os.path.join(out, "run", "metrics.jsonl"), "w") as file:
+        for line in say["log"].splitlines():
+            told = re.match(r"\\[ *(\\d+) Epoch: *(\\d+)/.* time: (\\S+), ", line)
+            if told:
+                step, epoch, seconds = int(told[1]), int(told[2]), float(told[3])
+                value = {"epoch": epoch, "ranks": int(os.environ["RANK_SIZE"])}
+            elif line.startswith("[Sample]"):
+                value = {"sample_spread": 9.0}
+            else:
+                continue
+            file.write(json.dumps(dict(value, step=step, seconds=seconds)) + "\\n")
 note()
 sys.stderr.write(say["errors"])
 sys.stderr.flush()
@@ -157,6 +179,8 @@ class Project:
         for name in os.listdir(SCRIPTS):
             if name.endswith(".sh"):
                 shutil.copy(os.path.join(SCRIPTS, name), os.path.join(self.root, "test"))
+        for name in LINKED:
+            os.symlink(os.path.join(ROOT, name), os.path.join(self.root, name))
         for tool in TOOLS:
             if shutil.which(tool):
                 os.symlink(shutil.which(tool), os.path.join(self.bin, tool))
@@ -216,7 +240,9 @@ class Project:
                 }
             ),
         )
-        self.environment["DCGAN_PYTHON"] = self.interpreter("python-of-the-tests")
+        python = self.interpreter("python-of-the-tests")
+        # The options are checked by any Python there is, also where DCGAN_PYTHON names none.
+        self.environment.update(DCGAN_PYTHON=python, DCGAN_BASE_PYTHON=python)
         return self
 
     def module(self, name, text=""):

@@ -35,8 +35,10 @@ MAY_IMPORT = {
         "devices",
         "training.report",
         "training.samples",
+        "training.throughput",
         "utils",
     ),
+    "launch": (*OPTIONS, "launch", "datasets.names", "devices.rank_table", "training.throughput"),
     "main": (*OPTIONS, "interpreter", "datasets.registry", "devices", "inference", "training"),
 }
 # Libraries that only these rooms import.

@@ -23,7 +23,7 @@ def trained(tmp_path):
     return make_report_run(tmp_path)
 
 
-def make_report_run(out_dir, name="run", side=8):
+def make_report_run(out_dir, name="run", side=8, **more):
     asked = make_run(out_dir, "mnist", name=name).replace(out_name=name)
     folder = asked.run_dir
     lines = [
@@ -34,6 +34,7 @@ def make_report_run(out_dir, name="run", side=8):
             "d_loss": 1.4 - 0.01 * step,
             "g_loss": None if step == 3 else 0.7,
             "d_accuracy": 0.5,
+            **more,
         }
         for step in range(1, 31)
     ]
@@ -63,12 +64,17 @@ def test_it_holds_the_run(trained):
         path = os.path.join(folder, "samples", "train_%08d.png" % grid["step"])
         with open(path, "rb") as file:
             assert base64.b64decode(grid["uri"].split(",")[1]) == file.read()
-    assert "<td>16.0</td>" in text  # 8 pictures in half a second
+    assert "<td>16</td>" in text  # 8 images in half a second
     assert "<td>1.1000</td>" in text  # the last d_loss
     assert "z_dim = 4" in text
     for name in ("loss.png", "d_accuracy.png"):
         with open(os.path.join(folder, name), "rb") as file:
             assert base64.b64encode(file.read()).decode() in text
+
+
+def test_speed_is_that_of_all_ranks(tmp_path):
+    text = read(html_report.write_page(make_report_run(tmp_path, ranks=8)))
+    assert "<td>128.00</td>" in text  # 8 ranks, 8 images each in half a second
 
 
 def test_it_asks_no_network(trained):
@@ -122,12 +128,6 @@ def test_run_that_has_nothing_yet(tmp_path):
 def test_names_are_escaped(tmp_path):
     asked = make_report_run(tmp_path, name="<img src=x>")
     assert "<img src=x>" not in read(html_report.write_page(asked))
-
-
-def test_speed():
-    assert html_report.images_per_second([1, 2, 3, 4], [9, 10, 11, 99], 64) == 64
-    assert html_report.images_per_second([1, 3, 5], [0, 4, 8], 64) == 32
-    assert html_report.images_per_second([1], [0], 64) is None
 
 
 def test_training_leaves_a_page(tmp_path):

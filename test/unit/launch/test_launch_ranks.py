@@ -9,6 +9,7 @@ from launching import (
     CASE,
     HOROVODRUN,
     LAST,
+    PERFORMANCE,
     PERFORMANCE_8P,
     Project,
     log_of,
@@ -36,8 +37,6 @@ def with_horovod(project):
 def with_npus(project, size=2):
     """The project on a machine with an NPU adapter; returns the rank table's path."""
     project.module("npu_bridge")
-    os.symlink(os.path.join(ROOT, "config.py"), project.path("config.py"))
-    os.symlink(os.path.join(ROOT, "devices"), project.path("devices"))
     with open(TABLE) as file:
         table = json.load(file)
     table["server_list"][0]["device"] = table["server_list"][0]["device"][:size]
@@ -70,6 +69,20 @@ def test_npus_by_themselves(project):
             for name in ("RANK_ID", "RANK_SIZE", "ASCEND_DEVICE_ID", "RANK_TABLE_FILE", "JOB_ID")
         ]
         assert told == [rank, "2", rank, table, "10086"]
+
+
+def test_a_device_in_use_leaves_every_last_output(project):
+    """Device 0 is in use: the folder of device 1, which is free, is not emptied."""
+    project.training(LOG, wait=True)
+    kept = project.write("test/output/1/kept")
+    first = project.start(PERFORMANCE)
+    wait_for(project.output("train_0.log"), "Final")
+    finished = with_horovod(project).run(PERFORMANCE_8P, "--np=2")
+    assert finished.returncode == 2
+    assert "ASCEND_DEVICE_ID=0: another launch uses" in finished.stderr
+    assert os.path.exists(kept)
+    first.send_signal(signal.SIGTERM)
+    first.communicate()
 
 
 def test_bound_to_their_shares_of_the_cores(project):

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -10,6 +11,7 @@ from launching import CASE, FULL, LAST, PERFORMANCE, Project, log_of, on_a_termi
 from paths import ROOT
 
 from datasets import registry
+from datasets.names import DATA_SETS
 
 
 @pytest.fixture
@@ -180,10 +182,14 @@ def test_data_path(project, made, given, name, data_dir, data_path):
     assert project.seen()["argv"][1 : len(flags) + 2] == flags + ["--epoch=1"]
 
 
+def test_the_launcher_needs_no_package():
+    words = ["check", "--script=x.sh", "--network=x", "--epochs=1", "--goal=perf", "--devices=one"]
+    command = [sys.executable, "-S", "-E", os.path.join(ROOT, "launch"), *words, "--"]
+    assert subprocess.run(command, cwd="/").returncode == 0
+
+
 def test_the_data_sets_are_those_of_main():
-    with open(os.path.join(ROOT, "test", "common.sh")) as file:
-        listed = re.search('DATA_SETS="(.*?)"', file.read()).group(1).split()
-    assert sorted(listed) == sorted(registry.OPENERS)
+    assert sorted(DATA_SETS) == sorted(registry.OPENERS)
 
 
 def test_a_folder_without_data(project):
@@ -344,6 +350,9 @@ def test_a_real_training(real):
     lines = dict(line.split(" : ") for line in result.stdout.splitlines() if " : " in line)
     assert float(lines["Final Performance images/sec"]) > 0
     log = read(real.output("train_0.log"))
+    speed = lines["Final Performance images/sec"]
+    assert f"images/s: {speed}\n" in log
+    assert f"<td>{speed}</td>" in read(real.output("run", "index.html"))
     assert "Final accuracy d_loss {}\n".format(lines["Final Train Accuracy"]) in log
     assert log.count("Epoch:") == 5
     assert "\nBatchSize = 16\n" in read(real.output(CASE.replace("bs64", "bs16") + ".log"))

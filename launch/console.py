@@ -1,0 +1,13 @@
+"""What the launcher tells people: on standard error; standard output is for the result alone."""
+
+import contextlib
+import os
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # the project's folder
+
+
+def say(line: str) -> None:
+    """Prints a line on standard error, unless that terminal is gone."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,48 @@
+"""Signals to the launcher are passed on to the training, once each."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from typing import List, Optional
+
+PASSED_ON = {
+    signal.SIGINT: signal.SIGINT,
+    signal.SIGTERM: signal.SIGTERM,
+    signal.SIGHUP: signal.SIGTERM,
+}
+
+
+def own_group() -> None:
+    """For a new process: a terminal's Ctrl-C reaches the launcher alone, which passes it on."""
+    os.setpgid(0, 0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+
+
+class SignalRelay:
+    """Passes signals on to processes.
+
+    Attributes:
+        processes: those that get the signals.
+        passed_on: the last signal that was passed on, or None.
+    """
+
+    def __init__(self) -> None:
+        """Holds signals back until `release`, so that none comes between two processes."""
+        self.processes: List[subprocess.Popen] = []
+        self.passed_on: Optional[signal.Signals] = None
+        signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+        for number in PASSED_ON:
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup's, for one, stays ignored
+                signal.signal(number, self._receive)
+
+    def release(self) -> None:
+        """From now on signals are passed on, those that were held back at once."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+
+    def _receive(self, number: int, frame: object) -> None:
+        del frame
+        self.passed_on = PASSED_ON[signal.Signals(number)]
+        for process in self.processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(self.passed_on)
