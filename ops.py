@@ -1,18 +1,17 @@
-"""The layers of DCGAN: functions of tensors that own nothing but their variables' names.
+"""The layers of DCGAN. They own nothing but their variables' names.
 
-Every function creates (or, inside a reused variable scope, fetches) its variables under
+Every layer creates (or, inside a reused variable scope, fetches) its variables under
 `current scope/name`; the names are those of carpedm20's DCGAN, so that its checkpoints load.
 All tensors are float, NHWC. Kernels are 5x5 with stride 2 and SAME padding, as in the paper
 (arXiv 1511.06434, section 3).
 """
 
-import functools
 import zlib
-from typing import Callable, NamedTuple
+from typing import Iterable, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from ops_cpu import KERNEL, NATIVE, with_planes
+from ops_cpu import KERNEL, NATIVE, NativeProducts, num_planes, with_planes
 
 DECAY = 0.9
 EPSILON = 1e-5
@@ -24,95 +23,92 @@ WEIGHT_STDDEV = 0.02
 STATISTICS = "batch_norm_statistics"
 
 
-class Layers(NamedTuple):
-    """The layers that hold products, for one choice of kernels: the functions of these names below."""
+class Layers:
+    """The layers that hold products, for one choice of how these are computed."""
 
-    linear: Callable
-    conv2d: Callable
-    deconv2d: Callable
+    def __init__(self, products: NativeProducts = NATIVE):
+        self._products = products
 
+    def linear(self, x: tf.Tensor, units: int, *, name: str) -> tf.Tensor:
+        """A fully connected layer.
 
-def layers(kernels):
-    """`Layers` that compute their products with `kernels`, a `ops_cpu.Kernels`."""
-    return Layers(
-        *[functools.partial(layer, kernels=kernels) for layer in (linear, conv2d, deconv2d)]
-    )
+        Args:
+            x: [N, C].
+            units: width of the result.
+            name: scope of the variables `Matrix` [C, units] and `bias` [units].
 
+        Returns:
+            [N, units].
+        """
+        with tf.variable_scope(name):
+            matrix = tf.get_variable(
+                "Matrix",
+                [_channels(x), units],
+                x.dtype,
+                _random(tf.random_normal_initializer, "Matrix"),
+            )
+            bias = tf.get_variable("bias", [units], x.dtype, tf.zeros_initializer())
+            return tf.nn.bias_add(self._products.matmul(x, matrix), bias)
 
-def linear(x, units, *, name, kernels=NATIVE):
-    """A fully connected layer.
+    def conv2d(
+        self, x: tf.Tensor, channels: int, *, name: str, labels: Optional[tf.Tensor] = None
+    ) -> tf.Tensor:
+        """A strided convolution that halves the size (rounding up).
 
-    Args:
-        x: [N, C].
-        units: width of the result.
-        name: scope of the variables `Matrix` [C, units] and `bias` [units].
-        kernels: `ops_cpu.Kernels`; how the product is computed.
+        Args:
+            x: [N, H, W, C].
+            channels: of the result.
+            name: scope of the variables `w` [5, 5, C + K, channels] and `biases` [channels].
+            labels: [N, K], which join the image as K constant planes; None or K = 0: no labels.
 
-    Returns:
-        [N, units].
-    """
-    with tf.variable_scope(name):
-        matrix = tf.get_variable(
-            "Matrix",
-            [_channels(x), units],
-            x.dtype,
-            _random(tf.random_normal_initializer, "Matrix"),
-        )
-        bias = tf.get_variable("bias", [units], x.dtype, tf.zeros_initializer())
-        return tf.nn.bias_add(kernels.matmul(x, matrix), bias)
+        Returns:
+            [N, ceil(H / 2), ceil(W / 2), channels].
+        """
+        with tf.variable_scope(name):
+            w = tf.get_variable(
+                "w",
+                [KERNEL, KERNEL, _channels(x) + num_planes(labels), channels],
+                x.dtype,
+                _random(tf.truncated_normal_initializer, "w"),
+            )
+            biases = tf.get_variable("biases", [channels], x.dtype, tf.zeros_initializer())
+            product = self._products.conv(x, w, labels=_cast(labels, x.dtype))
+            return tf.nn.bias_add(product, biases)
 
+    def deconv2d(
+        self,
+        x: tf.Tensor,
+        size: Tuple[int, int],
+        channels: int,
+        *,
+        name: str,
+        labels: Optional[tf.Tensor] = None,
+    ) -> tf.Tensor:
+        """A strided transposed convolution to a given size.
 
-def conv2d(x, channels, *, name, labels=None, kernels=NATIVE):
-    """A strided convolution that halves the size (rounding up).
+        Args:
+            x: [N, ceil(H / 2), ceil(W / 2), C].
+            size: (H, W) of the result.
+            channels: of the result.
+            name: scope of the variables `w` [5, 5, channels, C + K] and `biases` [channels].
+            labels: [N, K], which join the image as K constant planes; None or K = 0: no labels.
 
-    Args:
-        x: [N, H, W, C].
-        channels: of the result.
-        name: scope of the variables `w` [5, 5, C + K, channels] and `biases` [channels].
-        labels: [N, K], which join the picture as K constant planes; K = 0 without them.
-        kernels: `ops_cpu.Kernels`; how the product is computed.
-
-    Returns:
-        [N, ceil(H / 2), ceil(W / 2), channels].
-    """
-    labels = _labels_of(labels, x)
-    with tf.variable_scope(name):
-        w = tf.get_variable(
-            "w",
-            [KERNEL, KERNEL, _channels(x) + _channels(labels), channels],
-            x.dtype,
-            _random(tf.truncated_normal_initializer, "w"),
-        )
-        biases = tf.get_variable("biases", [channels], x.dtype, tf.zeros_initializer())
-        return tf.nn.bias_add(kernels.conv(x, labels, w), biases)
-
-
-def deconv2d(x, height, width, channels, *, name, labels=None, kernels=NATIVE):
-    """A strided transposed convolution to a given size.
-
-    Args:
-        x: [N, H, W, C] with H = ceil(height / 2) and W = ceil(width / 2).
-        height, width, channels: of the result.
-        name: scope of the variables `w` [5, 5, channels, C + K] and `biases` [channels].
-        labels: [N, K], which join the picture as K constant planes; K = 0 without them.
-        kernels: `ops_cpu.Kernels`; how the product is computed.
-
-    Returns:
-        [N, height, width, channels].
-    """
-    labels = _labels_of(labels, x)
-    with tf.variable_scope(name):
-        w = tf.get_variable(
-            "w",
-            [KERNEL, KERNEL, channels, _channels(x) + _channels(labels)],
-            x.dtype,
-            _random(tf.random_normal_initializer, "w"),
-        )
-        biases = tf.get_variable("biases", [channels], x.dtype, tf.zeros_initializer())
-        return tf.nn.bias_add(kernels.deconv(x, labels, w, (height, width)), biases)
+        Returns:
+            [N, H, W, channels].
+        """
+        with tf.variable_scope(name):
+            w = tf.get_variable(
+                "w",
+                [KERNEL, KERNEL, channels, _channels(x) + num_planes(labels)],
+                x.dtype,
+                _random(tf.random_normal_initializer, "w"),
+            )
+            biases = tf.get_variable("biases", [channels], x.dtype, tf.zeros_initializer())
+            product = self._products.deconv(x, w, size, labels=_cast(labels, x.dtype))
+            return tf.nn.bias_add(product, biases)
 
 
-def batch_norm(x, *, training, name):
+def batch_norm(x: tf.Tensor, *, training: bool, name: str) -> tf.Tensor:
     """Batch normalization over all axes but the last.
 
     In training mode the statistics are those of the batch, and (variable, batch statistic) pairs
@@ -156,50 +152,49 @@ def batch_norm(x, *, training, name):
         return y if x.shape.ndims == 4 else tf.reshape(y, tf.shape(x))
 
 
-def moved_average(average, values):
-    """The op that moves one moving average by each of `values` in order, in a single assignment."""
+def moved_average(average: tf.Variable, values: Iterable[tf.Tensor]) -> tf.Operation:
+    """The op that moves a moving average by each of `values` in order, in a single assignment."""
     moved = average.read_value()
     for value in values:
         moved = moved * DECAY + value * (1 - DECAY)
     return average.assign(moved, read_value=False)
 
 
-def lrelu(x):
+def lrelu(x: tf.Tensor) -> tf.Tensor:
     """Leaky ReLU with leak 0.2; any shape."""
     return tf.nn.leaky_relu(x, LEAK)
 
 
-def concat_labels(x, y):
-    """Appends the labels to the channels: as they are to a vector, as constant planes to a picture.
+def concat_labels(x: tf.Tensor, y: Optional[tf.Tensor]) -> tf.Tensor:
+    """Appends labels to the channels: to a vector as they are, to an image as constant planes.
 
     Args:
         x: [N, C] or [N, H, W, C].
-        y: [N, K]; with K == 0 the result is `x` itself.
+        y: [N, K]; if it is None or K = 0, the result is `x` itself.
 
     Returns:
         [N, C + K] or [N, H, W, C + K].
     """
-    classes = _channels(y)
-    if classes == 0:
+    if num_planes(y) == 0:
         return x
-    y = tf.cast(y, x.dtype)
+    y = _cast(y, x.dtype)
     return tf.concat([x, y], 1) if x.shape.ndims == 2 else with_planes(x, y)
 
 
 def _random(initializer, variable):
-    """An initializer whose draw depends on the graph's seed and the variable's name alone.
+    """An initializer whose values depend on the graph's seed and the variable's name alone.
 
-    So the first weights are the same whatever else stands in the graph (TensorFlow's own choice
-    of a seed counts the ops built before).
+    So the initial weights are the same whatever else is in the graph. TensorFlow's own choice of
+    a seed counts the ops built before.
     """
     name = tf.get_variable_scope().name + "/" + variable
     return initializer(stddev=WEIGHT_STDDEV, seed=zlib.crc32(name.encode()) & 0x7FFFFFFF)
 
 
-def _labels_of(labels, x):
-    """The labels in the dtype of x; [N, 0] where there are none."""
-    return tf.zeros([tf.shape(x)[0], 0], x.dtype) if labels is None else tf.cast(labels, x.dtype)
+def _cast(labels: Optional[tf.Tensor], dtype: tf.DType) -> Optional[tf.Tensor]:
+    """The labels in `dtype`; None, and no op, if there are none."""
+    return tf.cast(labels, dtype) if num_planes(labels) else None
 
 
-def _channels(x):
+def _channels(x: tf.Tensor) -> int:
     return int(x.shape[-1])

@@ -1,18 +1,42 @@
-"""How the layers' products are computed; the variables and, but for rounding, the numbers are the same.
+"""How the layers compute their products: with TensorFlow's own operations, or fast on a CPU.
 
-`NATIVE` is TensorFlow's own operations. `CPU` computes the same sums with operations that
-TensorFlow's CPU kernels are good at: there a forward convolution runs at the speed of a matrix
-product, a convolution's gradients (and so a transposed convolution) at a tenth to a half of it.
-Where TensorFlow 2.x uses oneDNN, on GPUs and on NPUs there is no such gap: they keep `NATIVE`.
-
-All convolutions are 5x5 with stride 2 and SAME padding, between a big picture [N, H, W, B] and a
+All convolutions are 5x5 with stride 2 and SAME padding, between a big image [N, H, W, B] and a
 small one [N, ceil(H/2), ceil(W/2), S] with weights [5, 5, B, S]: `conv` goes from big to small,
-`deconv` back. In one dimension, tap k of the kernel joins small place i and big place
-2 i + k - before, where `before` is the padding (1 or 2) that SAME puts in front.
+`deconv`, the transposed convolution, from small to big. `CpuProducts` computes the same sums as
+`NativeProducts`, so results differ by rounding only and variables not at all.
+
+TensorFlow's CPU kernels run a forward convolution at the speed of a matrix product, but both
+gradients of a convolution (and so a transposed convolution) at a tenth to a half of that speed.
+`CpuProducts` therefore writes all three as forward convolutions with stride 1:
+
+* A transposed convolution is four convolutions, one for each phase (row parity, column parity) of
+  the big image, whose results are interleaved: sub-pixel convolution, as in Shi et al., "Is the
+  deconvolution layer the same as a convolutional layer?" (arXiv 1609.07009).
+* The gradient to the weights is a convolution of the big image with the small one as its kernel,
+  dilated by the stride, with batch and channels exchanged. It follows from the arithmetic in
+  Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (arXiv 1603.07285).
+
+A worked example in one dimension, for a big length of 6 and so a small one of 3. SAME pads by 3 in
+all, `before` = 1 of them in front. Tap k joins small position i and big position 2 i + k - 1:
+
+    conv      small[i] = w[0] big[2i-1] + w[1] big[2i] + w[2] big[2i+1]
+                         + w[3] big[2i+2] + w[4] big[2i+3]
+
+The transposed convolution sums over the same pairs for each big position j, so k = j + 1 - 2 i.
+Even positions (phase 0) meet odd taps, odd positions (phase 1) meet even taps:
+
+    deconv    big[2p]   = w[3] small[p-1] + w[1] small[p]
+              big[2p+1] = w[4] small[p-1] + w[2] small[p] + w[0] small[p+1]
+
+Each line is a convolution of the small image with stride 1. The gradient to the weights is
+
+    dw[k] = big[k-1] small[0] + big[k+1] small[1] + big[k+3] small[2]
+
+which slides the kernel (small[0], 0, small[1], 0, small[2]) along the padded big image.
 """
 
 import os
-from typing import Callable, NamedTuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -21,43 +45,113 @@ KERNEL = 5
 STRIDE = 2
 PROCESSOR = "/proc/cpuinfo"
 ONEDNN_FEATURES = ("avx512_vnni", "avx512_bf16", "amx_tile")
-# Below so many channels made, TensorFlow's own transposed convolution is the faster one.
+# For fewer output channels than this, TensorFlow's own transposed convolution is faster.
 LEAST_CHANNELS = 16
 
 
-class Kernels(NamedTuple):
-    """The products of a layer, all differentiable. Labels y [N, K] stand for K constant planes.
+class NativeProducts:
+    """The products of a layer, by TensorFlow's own operations. All are differentiable.
 
-    Attributes:
-        matmul: (x [N, C], w [C, U]) -> [N, U].
-        conv: (x [N, H, W, C], y, w [5, 5, C + K, S]) -> [N, ceil(H/2), ceil(W/2), S].
-        deconv: (x [N, ceil(H/2), ceil(W/2), C], y, w [5, 5, B, C + K], (H, W)) -> [N, H, W, B].
+    Labels [N, K], where given, are K constant planes behind the channels of the input image. No op
+    is built for labels that are None or have K = 0.
     """
 
-    matmul: Callable
-    conv: Callable
-    deconv: Callable
+    def matmul(self, x: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
+        """x [N, C] times w [C, U]: [N, U]."""
+        return tf.matmul(x, w)
+
+    def conv(self, x: tf.Tensor, w: tf.Tensor, *, labels: Optional[tf.Tensor] = None) -> tf.Tensor:
+        """A convolution of x [N, H, W, C] with w [5, 5, C + K, S]: [N, ceil(H/2), ceil(W/2), S]."""
+        return _conv(with_planes(x, labels), w)
+
+    def deconv(
+        self,
+        x: tf.Tensor,
+        w: tf.Tensor,
+        size: Tuple[int, int],
+        *,
+        labels: Optional[tf.Tensor] = None,
+    ) -> tf.Tensor:
+        """A transposed convolution to `size`, which is (H, W).
+
+        Args:
+            x: [N, ceil(H/2), ceil(W/2), C].
+            w: [5, 5, B, C + K].
+            size: (H, W) of the result.
+            labels: [N, K] or None.
+
+        Returns:
+            [N, H, W, B].
+        """
+        return _native_conv_transpose(with_planes(x, labels), w, size)
 
 
-def with_planes(x, y):
-    """Appends labels y [N, K] to a picture [N, H, W, C] as K constant planes."""
-    planes = tf.tile(y[:, None, None, :], [1, x.shape[1], x.shape[2], 1])
+class CpuProducts(NativeProducts):
+    """The same products as forward convolutions, which TensorFlow's CPU kernels do fast."""
+
+    def matmul(self, x: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
+        return _differentiable_matmul(x, w)
+
+    def conv(self, x: tf.Tensor, w: tf.Tensor, *, labels: Optional[tf.Tensor] = None) -> tf.Tensor:
+        classes = num_planes(labels)
+        if classes == 0:
+            return _differentiable_conv(x, w)
+        w_image, w_labels = tf.split(w, [_channels(x), classes], 2)
+        masks = [_tap_mask(length).any(1) for length in _size(x)]
+        return _differentiable_conv(x, w_image) + _label_planes_conv(labels, w_labels, masks)
+
+    def deconv(
+        self,
+        x: tf.Tensor,
+        w: tf.Tensor,
+        size: Tuple[int, int],
+        *,
+        labels: Optional[tf.Tensor] = None,
+    ) -> tf.Tensor:
+        classes = num_planes(labels)
+        if classes == 0:
+            return _differentiable_conv_transpose(size)(x, w)
+        w_image, w_labels = tf.split(w, [_channels(x), classes], 3)
+        masks = [_tap_mask(length).any(0) for length in size]
+        return _differentiable_conv_transpose(size)(x, w_image) + _label_planes_conv(
+            labels, tf.transpose(w_labels, [0, 1, 3, 2]), masks
+        )
+
+
+NATIVE = NativeProducts()
+CPU = CpuProducts()
+
+
+def products_of_device(kind: str) -> NativeProducts:
+    """The faster products on a device of a kind: "cpu", "gpu" or "npu".
+
+    GPUs, NPUs and oneDNN, which TensorFlow 2.x uses on some CPUs, compute all of TensorFlow's own
+    operations fast.
+    """
+    return CPU if kind == "cpu" and not _has_onednn() else NATIVE
+
+
+def num_planes(labels: Optional[tf.Tensor]) -> int:
+    """K of labels [N, K]; 0 for None."""
+    return 0 if labels is None else _channels(labels)
+
+
+def with_planes(x: tf.Tensor, labels: Optional[tf.Tensor]) -> tf.Tensor:
+    """Appends labels [N, K] to an image [N, H, W, C] as K constant planes: [N, H, W, C + K].
+
+    The result is `x` itself if there are no labels.
+    """
+    if labels is None or num_planes(labels) == 0:
+        return x
+    planes = tf.tile(labels[:, None, None, :], [1, x.shape[1], x.shape[2], 1])
     return tf.concat([x, planes], 3)
 
 
-def _native_conv(x, y, w):
-    return _shrunk(with_planes(x, y), w)
-
-
-def _native_deconv(x, y, w, size):
-    return _native_grown(with_planes(x, y), w, size)
-
-
-def _shrunk(big, w):
+def _conv(big, w):
     return tf.nn.conv2d(big, w, strides=[1, STRIDE, STRIDE, 1], padding="SAME")
 
 
-def _native_grown(small, w, size):
+def _native_conv_transpose(small, w, size):
     shape = tf.stack([tf.shape(small)[0], size[0], size[1], w.shape[2]])
     big = tf.nn.conv2d_transpose(small, w, shape, strides=[1, STRIDE, STRIDE, 1], padding="SAME")
     big.set_shape([small.shape[0], size[0], size[1], w.shape[2]])
@@ -65,7 +159,7 @@ def _native_grown(small, w, size):
 
 
 @tf.custom_gradient
-def _matmul(x, w):
+def _differentiable_matmul(x, w):
     """A product whose gradient to x is computed transposed: for few rows 2.5 to 5 times as fast."""
 
     def gradients(dy):
@@ -74,66 +168,48 @@ def _matmul(x, w):
     return tf.matmul(x, w), gradients
 
 
-def _conv(x, y, w):
-    if _channels(y) == 0:
-        return _differentiable_shrunk(x, w)
-    of_x, of_y = tf.split(w, [_channels(x), _channels(y)], 2)
-    reaches = [_joined(size).any(1) for size in _size(x)]
-    return _differentiable_shrunk(x, of_x) + _of_planes(y, of_y, reaches)
-
-
-def _deconv(x, y, w, size):
-    if _channels(y) == 0:
-        return _differentiable_grown(size)(x, w)
-    of_x, of_y = tf.split(w, [_channels(x), _channels(y)], 3)
-    reaches = [_joined(length).any(0) for length in size]
-    return _differentiable_grown(size)(x, of_x) + _of_planes(
-        y, tf.transpose(of_y, [0, 1, 3, 2]), reaches
-    )
-
-
-def _of_planes(y, w, reaches):
-    """What K constant planes contribute, as one map a class: [N, H, W, C].
-
-    Args:
-        y: the planes' values [N, K].
-        w: their weights [5, 5, K, C].
-        reaches: for rows and for columns a bool array [H or W, 5]: whether a tap meets the picture.
-    """
-    classes, channels = int(w.shape[2]), int(w.shape[3])
-    sums = tf.constant(np.kron(*reaches), w.dtype)  # [H W, 25]
-    maps = tf.matmul(sums, tf.reshape(w, [KERNEL**2, classes * channels]))
-    maps = tf.transpose(tf.reshape(maps, [-1, classes, channels]), [1, 0, 2])
-    planes = tf.matmul(y, tf.reshape(maps, [classes, -1]))
-    return tf.reshape(planes, [-1] + [len(reach) for reach in reaches] + [channels])
-
-
 @tf.custom_gradient
-def _differentiable_shrunk(big, w):
+def _differentiable_conv(big, w):
     def gradients(small):
-        return _grown(small, w, _size(big)), _weights_gradient(big, small)
+        return _conv_transpose(small, w, _size(big)), _weights_gradient(big, small)
 
-    return _shrunk(big, w), gradients
+    return _conv(big, w), gradients
 
 
-def _differentiable_grown(size):
+def _differentiable_conv_transpose(size):
     @tf.custom_gradient
     def product(small, w):
         def gradients(big):
-            return _shrunk(big, w), _weights_gradient(big, small)
+            return _conv(big, w), _weights_gradient(big, small)
 
-        return _grown(small, w, size), gradients
+        return _conv_transpose(small, w, size), gradients
 
     return product
 
 
-def _grown(small, w, size):
-    """A transposed convolution as four plain ones, one for each pixel of 2x2 that a place becomes."""
+def _label_planes_conv(labels, w, masks: Sequence[np.ndarray]):
+    """The share of a convolution that K constant planes contribute: one map a class, [N, H, W, C].
+
+    Args:
+        labels: the planes' values [N, K].
+        w: their weights [5, 5, K, C].
+        masks: for rows and columns a bool array [H or W, 5]: whether a tap falls into the image.
+    """
+    classes, channels = int(w.shape[2]), int(w.shape[3])
+    sums = tf.constant(np.kron(*masks), w.dtype)  # [H W, 25]
+    maps = tf.matmul(sums, tf.reshape(w, [KERNEL**2, classes * channels]))
+    maps = tf.transpose(tf.reshape(maps, [-1, classes, channels]), [1, 0, 2])
+    planes = tf.matmul(labels, tf.reshape(maps, [classes, -1]))
+    return tf.reshape(planes, [-1] + [len(mask) for mask in masks] + [channels])
+
+
+def _conv_transpose(small, w, size):
+    """A transposed convolution as four convolutions, one for each pixel of a 2x2 block."""
     if w.shape[2] < LEAST_CHANNELS:
-        return _native_grown(small, w, size)
+        return _native_conv_transpose(small, w, size)
     w = tf.transpose(tf.reshape(w, [KERNEL**2, w.shape[2], w.shape[3]]), [0, 2, 1])
     rows = [
-        tf.stack([_pixel(small, w, row, column) for column in _phases(size[1])], 3)
+        tf.stack([_phase_conv(small, w, row, column) for column in _phases(size[1])], 3)
         for row in _phases(size[0])
     ]  # twice [N, h, w, 2, B]
     big = tf.reshape(
@@ -142,8 +218,8 @@ def _grown(small, w, size):
     return big[:, : size[0], : size[1]]
 
 
-def _pixel(small, w, row, column):
-    """The convolution that makes one of the four pixels; `w` is [25, S, B]."""
+def _phase_conv(small, w, row, column):
+    """The convolution that computes one pixel of each 2x2 block; `w` is [25, S, B]."""
     taps = np.add.outer(KERNEL * row.taps, column.taps)
     weights = tf.reshape(tf.gather(w, taps.ravel()), taps.shape + (w.shape[1], w.shape[2]))
     return tf.nn.conv2d(
@@ -152,15 +228,23 @@ def _pixel(small, w, row, column):
 
 
 class _Phase(NamedTuple):
-    """What the big places 2 i + p of one p see: their taps, and how far these reach beyond i."""
+    """The big positions 2 p + start of one start, 0 or 1.
+
+    Attributes:
+        taps: the taps that meet small positions p - 1, p and p + 1, in this order; those outside
+            the kernel are left out.
+        padding: [1 if p - 1 is met, 1 if p + 1 is met], else 0.
+    """
 
     taps: np.ndarray
-    padding: list
+    padding: List[int]
 
 
-def _phases(size):
-    """The two `_Phase` of a length: big place 2 i + p meets small place i + a through tap
-    p + before - 2 a."""
+def _phases(size: int) -> List[_Phase]:
+    """The two phases of a big length.
+
+    Big position 2 p + start meets small position p + a through tap start + before - 2 a.
+    """
     phases = []
     for start in range(STRIDE):
         taps = start + _before(size) - STRIDE * np.array([-1, 0, 1])
@@ -170,7 +254,7 @@ def _phases(size):
 
 
 def _weights_gradient(big, small):
-    """The gradient to the weights as a forward convolution: pictures as channels, channels as pictures.
+    """The gradient to the weights as a forward convolution, with batch and channels exchanged.
 
     dw[k, l, b, s] sums big[n, 2 i + k, 2 j + l, b] small[n, i, j, s] over n, i and j: that is the
     convolution of big with small as its weights, dilated by the stride.
@@ -181,12 +265,12 @@ def _weights_gradient(big, small):
         + [[_before(size), _padding(size) - _before(size)] for size in (height, width)]
         + [[0, 0]]
     )
-    pictures = tf.reshape(
+    exchanged = tf.reshape(
         tf.transpose(tf.reshape(big, [-1, height * width * int(big.shape[3])])),
         [height, width, int(big.shape[3]), -1],
     )
     dw = tf.nn.conv2d(
-        tf.transpose(pictures, [2, 0, 1, 3]),
+        tf.transpose(exchanged, [2, 0, 1, 3]),
         tf.transpose(small, [1, 2, 0, 3]),
         strides=[1, 1, 1, 1],
         padding=paddings,
@@ -195,38 +279,31 @@ def _weights_gradient(big, small):
     return tf.transpose(dw, [1, 2, 0, 3])
 
 
-def _joined(size):
-    """Which places of a length are joined by which tap: bool [small, big, 5]."""
+def _tap_mask(size: int) -> np.ndarray:
+    """Which tap joins which positions of a small and a big length: bool [small, big, 5]."""
     small, big, tap = np.ogrid[: -(-size // STRIDE), :size, :KERNEL]
     return STRIDE * small + tap - _before(size) == big
 
 
-def _padding(size):
+def _padding(size: int) -> int:
+    """What SAME pads a big length by, in front and behind together."""
     return max((-(-size // STRIDE) - 1) * STRIDE + KERNEL - size, 0)
 
 
-def _before(size):
+def _before(size: int) -> int:
+    """What SAME pads in front."""
     return _padding(size) // 2
 
 
-def _channels(x):
+def _channels(x) -> int:
     return int(x.shape[-1])
 
 
-def _size(x):
+def _size(x) -> Tuple[int, int]:
     return int(x.shape[1]), int(x.shape[2])
 
 
-NATIVE = Kernels(tf.matmul, _native_conv, _native_deconv)
-CPU = Kernels(_matmul, _conv, _deconv)
-
-
-def of_device(kind):
-    """The faster `Kernels` on a device of a kind: "cpu", "gpu" or "npu"."""
-    return CPU if kind == "cpu" and not _has_onednn() else NATIVE
-
-
-def _has_onednn():
+def _has_onednn() -> bool:
     """Whether this TensorFlow computes with oneDNN here.
 
     It does from 2.9 on, where the variable asks for it or, without it, on processors that have

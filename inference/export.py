@@ -92,7 +92,7 @@ def _build_generator(run, batch_size=None):
     sizes = model.sizes_of(run.config)
     networks = model.build_networks(run.config.architecture, sizes)
     inputs = {"z": tf.placeholder(tf.float32, [batch_size, sizes.z_dim], "z")}
-    y = _labels(inputs, sizes, tf.shape(inputs["z"])[0], batch_size)
+    y = _labels(inputs, sizes, batch_size)
     images = networks.generator(inputs["z"], y, training=False)
     return Exported(inputs, {"images": tf.identity(images, "images")})
 
@@ -102,15 +102,15 @@ def _build_discriminator(run):
     networks = model.build_networks(run.config.architecture, sizes)
     images = tf.placeholder(tf.float32, [None, sizes.height, sizes.width, sizes.channels], "images")
     inputs = {"images": images}
-    y = _labels(inputs, sizes, tf.shape(images)[0])
+    y = _labels(inputs, sizes)
     logits = networks.discriminator(images, y, training=False)
     return Exported(inputs, {"logits": tf.identity(logits, "logits")})
 
 
-def _labels(inputs, sizes, count, batch_size=None):
-    """The placeholder `y`, which joins the inputs; for a run without classes [N, 0], which does not."""
+def _labels(inputs, sizes, batch_size=None):
+    """The placeholder `y`, which is added to the inputs; None for a run without classes."""
     if sizes.num_classes == 0:
-        return tf.zeros([count, 0])
+        return None
     inputs["y"] = tf.placeholder(tf.float32, [batch_size, sizes.num_classes], "y")
     return inputs["y"]
 

@@ -51,7 +51,8 @@ def extract(run, images):
     with tf.Graph().as_default() as graph:
         pixels = tf.placeholder(tf.uint8, [None] + list(images.shape[1:]))
         x = tf.cast(pixels, tf.float32) * ((highest - lowest) / 255.0) + lowest
-        networks.discriminator(x, tf.zeros([tf.shape(x)[0], sizes.num_classes]), training=False)
+        y = tf.zeros([tf.shape(x)[0], sizes.num_classes]) if sizes.num_classes else None
+        networks.discriminator(x, y, training=False)
         maps = [
             operation.outputs[0]
             for operation in graph.get_operations()

@@ -138,7 +138,7 @@ def opened_generator(run):
     """
     sizes = model.sizes_of(run.config)
     networks = model.build_networks(
-        run.config.architecture, sizes, ops_cpu.of_device(run.device.kind)
+        run.config.architecture, sizes, ops_cpu.products_of_device(run.device.kind)
     )
     with tf.Graph().as_default():
         z = tf.placeholder(tf.float32, [None, sizes.z_dim], "z")

@@ -54,7 +54,7 @@ def build_train_graph(*, config, dataset, ranks, device):
     """Builds everything that a training run of `config` on `dataset` needs, in the default graph."""
     tf.set_random_seed(config.seed)
     networks = model.build_networks(
-        config.architecture, model.sizes_of(config), ops_cpu.of_device(device.kind)
+        config.architecture, model.sizes_of(config), ops_cpu.products_of_device(device.kind)
     )
     batches = pipeline.input_pipeline(
         dataset, config=config, value_range=networks.value_range, ranks=ranks

@@ -34,6 +34,7 @@ def build_sample_grid(*, networks, dataset, config):
     )
     images = networks.generator(inputs.z, inputs.labels, training=False)
     losses = model.gan_losses(
+        networks.loss,
         networks.discriminator(inputs.images, inputs.labels, training=False),
         networks.discriminator(images, inputs.labels, training=False),
     )

@@ -90,7 +90,7 @@ def _fused(networks, batch, d_optimizer, g_optimizer, ranks):
 def _separate(networks, batch, d_optimizer, g_optimizer, ranks):
     load, batch = _staged(batch)
     with tf.control_dependencies([load]):
-        d_batch = Batch(*[tf.identity(part) for part in batch])
+        d_batch = Batch(*[part if _is_empty(part) else tf.identity(part) for part in batch])
         fakes, fakes_stats = _recorded(networks.generator, d_batch.z, d_batch.labels)
         d_run, watched = _d_update(networks, d_batch, fakes, fakes_stats, d_optimizer, ranks)
     fakes, fakes_stats = _recorded(networks.generator, batch.z, batch.labels)
@@ -113,7 +113,7 @@ def _d_update(networks, batch, fakes, fakes_stats, d_optimizer, ranks):
     """
     real_logits, real_stats = _recorded(networks.discriminator, batch.images, batch.labels)
     fake_logits, fake_stats = _recorded(networks.discriminator, fakes, batch.labels)
-    losses = model.gan_losses(real_logits, fake_logits)
+    losses = model.gan_losses(networks.loss, real_logits, fake_logits)
     update = _update(
         d_optimizer.optimizer,
         losses.d,
@@ -143,7 +143,7 @@ def _d_update(networks, batch, fakes, fakes_stats, d_optimizer, ranks):
 def _g_update(networks, batch, fakes, fakes_stats, g_optimizer, ranks):
     """The fetches of one G update."""
     logits, logits_stats = _recorded(networks.discriminator, fakes, batch.labels)
-    loss = model.generator_loss(logits)
+    loss = networks.loss.generator(logits)
     update = _update(
         g_optimizer.optimizer, loss, "generator", ranks, own=fakes_stats, others=logits_stats
     )
@@ -190,9 +190,12 @@ def _unclaimed():
 
 
 def _staged(batch):
-    """(op that stores the next batch, the stored batch): three runs must see one and the same."""
-    stores = [
-        tf.get_variable(
+    """(op that stores the next batch, the stored batch): three runs must see one and the same.
+
+    Labels [N, 0] of data without classes are not stored: no op takes an empty tensor.
+    """
+    stores = {
+        name: tf.get_variable(
             "staged_" + name,
             part.shape,
             part.dtype,
@@ -201,7 +204,14 @@ def _staged(batch):
             use_resource=True,
             collections=[tf.GraphKeys.LOCAL_VARIABLES],
         )
-        for name, part in zip(Batch._fields, batch)
-    ]
-    load = tf.group(*[store.assign(part, read_value=False) for store, part in zip(stores, batch)])
-    return load, Batch(*stores)
+        for name, part in batch._asdict().items()
+        if not _is_empty(part)
+    }
+    load = tf.group(
+        *[store.assign(getattr(batch, name), read_value=False) for name, store in stores.items()]
+    )
+    return load, batch._replace(**stores)
+
+
+def _is_empty(part):
+    return 0 in part.shape.as_list()

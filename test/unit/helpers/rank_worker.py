@@ -86,7 +86,7 @@ def plain(ranks, device, folder, steps, size):
         for network in ("d", "g")
     ]
     step = training_step.build_train_step(
-        networks=model.Networks(_generator, _discriminator, model.sizes_of(config), (0.0, 1.0)),
+        networks=PlainNetworks(model.sizes_of(config)),
         batch=batch,
         ranks=ranks,
         d_optimizer=d_optimizer,
@@ -109,18 +109,22 @@ def plain(ranks, device, folder, steps, size):
         )
 
 
-def _generator(z, y, training):
-    del training
-    with tf.variable_scope("generator", reuse=tf.AUTO_REUSE, use_resource=True):
-        h = tf.nn.relu(ops.linear(tf.concat([z, y], 1), 32, name="first"))
-        return tf.reshape(tf.nn.sigmoid(ops.linear(h, 28 * 28, name="second")), [-1, 28, 28, 1])
+class PlainNetworks(model.Networks):
+    """Networks without batch norm."""
 
+    value_range = (0.0, 1.0)
 
-def _discriminator(x, y, training):
-    del training
-    with tf.variable_scope("discriminator", reuse=tf.AUTO_REUSE, use_resource=True):
-        h = ops.lrelu(ops.linear(tf.concat([tf.reshape(x, [-1, 28 * 28]), y], 1), 32, name="first"))
-        return ops.linear(h, 1, name="second")
+    def generator(self, z, y, training):
+        with tf.variable_scope("generator", reuse=tf.AUTO_REUSE, use_resource=True):
+            h = tf.nn.relu(self.layers.linear(tf.concat([z, y], 1), 32, name="first"))
+            h = tf.nn.sigmoid(self.layers.linear(h, 28 * 28, name="second"))
+            return tf.reshape(h, [-1, 28, 28, 1])
+
+    def discriminator(self, x, y, training):
+        with tf.variable_scope("discriminator", reuse=tf.AUTO_REUSE, use_resource=True):
+            h = tf.concat([tf.reshape(x, [-1, 28 * 28]), y], 1)
+            h = ops.lrelu(self.layers.linear(h, 32, name="first"))
+            return self.layers.linear(h, 1, name="second")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Equality with the reference: its trajectories of four steps, in both schedules, with both kernels.
+"""Equality with the reference: its trajectories of four steps, in both schedules, with both products.
 
 The files in `golden/` were computed with the reference graph under TensorFlow 1.15.5 on a CPU.
 """
@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 from golden_runs import SIZES, load_golden
 
 import model
-import ops_cpu as kernel_sets
+import ops_cpu
 from datasets.pipeline import Batch
 from devices.loss_scale import NetworkOptimizer
 from training import step as training_step
@@ -61,15 +61,13 @@ def placeholders(golden, batch_size):
     )
 
 
-@pytest.mark.parametrize(
-    "kernels", [kernel_sets.NATIVE, kernel_sets.CPU], ids=["native", "rearranged"]
-)
+@pytest.mark.parametrize("products", [ops_cpu.NATIVE, ops_cpu.CPU], ids=["native", "cpu"])
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "separate"])
 @pytest.mark.parametrize("architecture", sorted(SIZES))
-def test_trajectory(graph, monkeypatch, architecture, fused, kernels):
-    monkeypatch.setattr(kernel_sets, "LEAST_CHANNELS", 1)  # these networks are narrow
+def test_trajectory(graph, monkeypatch, architecture, fused, products):
+    monkeypatch.setattr(ops_cpu, "LEAST_CHANNELS", 1)  # these networks are narrow
     golden = load_golden(architecture)
-    networks = model.build_networks(architecture, SIZES[architecture], kernels)
+    networks = model.build_networks(architecture, SIZES[architecture], products)
     batch_size = golden["z"].shape[1]
     batch = placeholders(golden, batch_size)
     d_optimizer, g_optimizer = [

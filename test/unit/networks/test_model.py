@@ -110,7 +110,11 @@ def test_first_values_depend_on_seed_and_name_alone():
 
 def test_losses_are_those_of_the_definition(graph):
     real, fake = np.array([[2.0], [-1.0]]), np.array([[0.5], [-3.0]])
-    losses = model.gan_losses(tf.constant(real, tf.float32), tf.constant(fake, tf.float32))
+    losses = model.gan_losses(
+        model.LOSSES["sigmoid_cross_entropy"],
+        tf.constant(real, tf.float32),
+        tf.constant(fake, tf.float32),
+    )
     with tf.Session() as session:
         values = session.run(losses)
 

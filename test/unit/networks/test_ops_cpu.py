@@ -1,4 +1,4 @@
-"""The rearranged kernels against TensorFlow's own: results and gradients, at every kind of size."""
+"""The products of a CPU against TensorFlow's own: results and gradients, at every kind of size."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ BATCH = 3
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch):
-    """Few channels are rearranged too, where TensorFlow's own operations would be the faster ones."""
+    """Few channels take the four convolutions too, where TensorFlow's own operation is faster."""
     monkeypatch.setattr(ops_cpu, "LEAST_CHANNELS", 1)
 
 
@@ -38,7 +38,7 @@ def results(product, x, w):
 
 
 def assert_equal(product, x_shape, w_shape, dtype):
-    """That `product(kernels, x, w)` gives the same with both."""
+    """That `product(products, x, w)` gives the same with both."""
     x, w = (
         tf.constant(numbers(shape, seed), dtype) for seed, shape in enumerate((x_shape, w_shape))
     )
@@ -63,7 +63,7 @@ def assert_equal(product, x_shape, w_shape, dtype):
 def test_convolution(graph, dtype, height, width, channels, classes, made):
     labels = tf.constant(numbers([BATCH, classes], seed=9), dtype)
     assert_equal(
-        lambda chosen, x, w: chosen.conv(x, labels, w),
+        lambda chosen, x, w: chosen.conv(x, w, labels=labels),
         [BATCH, height, width, channels],
         [5, 5, channels + classes, made],
         dtype,
@@ -75,7 +75,7 @@ def test_convolution(graph, dtype, height, width, channels, classes, made):
 def test_transposed_convolution(graph, dtype, height, width, channels, classes, made):
     labels = tf.constant(numbers([BATCH, classes], seed=9), dtype)
     assert_equal(
-        lambda chosen, x, w: chosen.deconv(x, labels, w, (height, width)),
+        lambda chosen, x, w: chosen.deconv(x, w, (height, width), labels=labels),
         [BATCH, (height + 1) // 2, (width + 1) // 2, channels],
         [5, 5, made, channels + classes],
         dtype,
@@ -90,7 +90,7 @@ def test_matrix_product(graph, dtype):
 def test_few_channels_keep_the_native_operation(graph, monkeypatch):
     monkeypatch.setattr(ops_cpu, "LEAST_CHANNELS", 4)
     assert_equal(
-        lambda chosen, x, w: chosen.deconv(x, tf.zeros([BATCH, 0]), w, (7, 6)),
+        lambda chosen, x, w: chosen.deconv(x, w, (7, 6)),
         [BATCH, 4, 3, 2],
         [5, 5, 3, 2],
         tf.float32,
@@ -100,12 +100,12 @@ def test_few_channels_keep_the_native_operation(graph, monkeypatch):
 
 
 def test_any_batch_size(graph):
-    """The pictures of one generator call, whose number is not known when the graph is built."""
+    """The images of one generator call, whose number is unknown when the graph is built."""
     x = tf.placeholder(tf.float32, [None, 4, 3, 2])
     w = tf.constant(numbers([5, 5, 3, 4], 1), tf.float32)
     y = tf.placeholder(tf.float32, [None, 2])
     native, rearranged = [
-        chosen.deconv(x, y, w, (7, 6)) for chosen in (ops_cpu.NATIVE, ops_cpu.CPU)
+        chosen.deconv(x, w, (7, 6), labels=y) for chosen in (ops_cpu.NATIVE, ops_cpu.CPU)
     ]
     assert rearranged.shape.as_list() == [None, 7, 6, 3]
     with tf.Session() as session:
@@ -142,5 +142,5 @@ def test_chosen_by_device(monkeypatch, tmp_path, version, variable, features, re
     monkeypatch.setattr(ops_cpu, "PROCESSOR", str(tmp_path / "cpuinfo"))
     monkeypatch.setattr(ops_cpu.tf, "__version__", version)
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", variable)
-    assert (ops_cpu.of_device("cpu") is ops_cpu.CPU) == rearranged
-    assert ops_cpu.of_device("gpu") is ops_cpu.of_device("npu") is ops_cpu.NATIVE
+    assert (ops_cpu.products_of_device("cpu") is ops_cpu.CPU) == rearranged
+    assert ops_cpu.products_of_device("gpu") is ops_cpu.products_of_device("npu") is ops_cpu.NATIVE
