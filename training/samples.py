@@ -1,4 +1,4 @@
-"""The picture grid that training draws again and again from the same z and labels."""
+"""The image grid that training draws again and again from the same z and labels."""
 
 import glob
 import os

@@ -17,7 +17,7 @@ import ops
 from datasets.pipeline import Batch
 from devices.ranks import SINGLE_PROCESS
 
-# The fetches of a step that change the variables; the others only tell.
+# The fetches of a step that change the variables; the others only report.
 UPDATES = ("d_update", "g_update")
 # Those that each rank measures on its own batch.
 MEASURED = ("d_loss_real", "d_loss_fake", "d_loss", "d_accuracy", "g_loss_first", "g_loss")
@@ -29,9 +29,9 @@ class TrainStep(NamedTuple):
     Attributes:
         runs: the fetches (name -> tensor or op) of each `session.run` of a step, in order. Together
             they hold d_loss_real, d_loss_fake, d_loss, d_accuracy (share of D's right answers in
-            [0, 1]), g_loss_first and g_loss, float32 scalars of the passes that made the updates, and
-            the optimizers' readings after their last update of the step.
-        watched: what TensorBoard's histograms and pictures are made of, available in the first run:
+            [0, 1]), g_loss_first and g_loss, float32 scalars of the passes that made the updates,
+            and the optimizers' readings after their last update of the step.
+        watched: what TensorBoard's histograms and images show, available in the first run:
             z [N, Z], d_real and d_fake (probabilities [N, 1]), images [N, H, W, C].
         readings: the optimizers' readings, to be fetched between steps.
     """
@@ -47,17 +47,16 @@ def build_train_step(
     """Builds the ops of one step on `batch`.
 
     Args:
-        networks: `model.Networks`.
+        networks: `model.Networks`, whose loss is the one trained with.
         batch: `Batch` of tensors with a known batch size.
         d_optimizer, g_optimizer: `devices.loss_scale.NetworkOptimizer`, already wrapped for the
             device and the ranks.
         fused: one run a step instead of three.
-        ranks: `devices.ranks.Ranks`. Losses, accuracy and what batch norm's moving averages are moved
-            by are means over them (gradients are the optimizers' affair), so that every rank knows
-            the same and holds the same.
+        ranks: `devices.ranks.Ranks`. Losses, accuracy and batch norm's statistics are means over
+            them, so that every rank reports and holds the same. The optimizers average gradients.
 
     Raises:
-        AssertionError: a gradient or a batch norm statistic belongs to the wrong network, or to none.
+        AssertionError: a gradient or a batch norm statistic belongs to the wrong network or none.
     """
     build = _fused if fused else _separate
     runs, watched = build(networks, batch, d_optimizer, g_optimizer, ranks)
@@ -68,7 +67,7 @@ def build_train_step(
 
 
 def _with_means(fetches, ranks):
-    """The fetches of a run with the means over the ranks of what was measured on a rank's own batch."""
+    """The fetches of a run; what a rank measured on its own batch becomes the mean over ranks."""
     names = sorted(set(MEASURED).intersection(fetches))
     return dict(
         fetches, **dict(zip(names, ranks.allreduce_means([fetches[name] for name in names])))
@@ -151,7 +150,7 @@ def _g_update(networks, batch, fakes, fakes_stats, g_optimizer, ranks):
 
 
 def _update(optimizer, loss, scope, ranks, *, own, others):
-    """One op: the gradient step of the network `scope`, and the moving averages of both networks."""
+    """One op: the gradient step of the network `scope` and the moving averages of both."""
     variables = model.variables_of(scope, trainable=True)
     with tf.variable_scope(scope[0] + "_optim", reuse=tf.AUTO_REUSE):
         gradients = optimizer.compute_gradients(loss, var_list=variables)

@@ -21,8 +21,8 @@ from inference.trained_run import find_run, opened_generator
 from training.graph import build_train_graph
 
 SOURCES = ("Placeholder", "IteratorGetNext", "Const")
-# TensorFlow defines it so: in training mode it is given empty constants for the moving averages, and
-# tf.gradients makes an identity of the gradient to each, which nothing takes.
+# TensorFlow defines them so: in training mode the moving averages are empty constants, and
+# tf.gradients builds an identity of the gradient to each, which no op takes.
 BATCH_NORM = ("FusedBatchNormV3", "FusedBatchNormGradV3")
 PAIRS = {"mnist": "synthetic_mnist", "image": "synthetic"}
 

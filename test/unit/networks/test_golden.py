@@ -1,4 +1,4 @@
-"""Equality with the reference: its trajectories of four steps, in both schedules, with both products.
+"""Equality with the reference: trajectories of four steps, both schedules, both products.
 
 The files in `golden/` were computed with the reference graph under TensorFlow 1.15.5 on a CPU.
 """
@@ -46,7 +46,7 @@ def tolerance(name, golden):
 
 
 def assert_same(actual, expected, name, golden):
-    """All but one in two hundred within rounding; an element whose gradient is near 0 may be noise."""
+    """All but 0.5 % within rounding; an element whose gradient is near 0 may be noise."""
     beyond = ~np.isclose(actual, expected, **tolerance(name, golden))
     assert beyond.mean() <= 5e-3, name
     np.testing.assert_allclose(actual, expected, err_msg=name, **adam_noise(name.split("/")[0]))
