@@ -48,6 +48,9 @@ ONEDNN_FEATURES = ("avx512_vnni", "avx512_bf16", "amx_tile")
 # For fewer output channels than this, TensorFlow's own transposed convolution is faster.
 LEAST_CHANNELS = 16
 
+Labels = Optional[tf.Tensor]  # [N, K]
+Size = Tuple[int, int]
+
 
 class NativeProducts:
     """The products of a layer, by TensorFlow's own operations. All are differentiable.
@@ -64,24 +67,10 @@ class NativeProducts:
         """A convolution of x [N, H, W, C] with w [5, 5, C + K, S]: [N, ceil(H/2), ceil(W/2), S]."""
         return _conv(with_planes(x, labels), w)
 
-    def deconv(
-        self,
-        x: tf.Tensor,
-        w: tf.Tensor,
-        size: Tuple[int, int],
-        *,
-        labels: Optional[tf.Tensor] = None,
-    ) -> tf.Tensor:
+    def deconv(self, x: tf.Tensor, w: tf.Tensor, size: Size, *, labels: Labels = None) -> tf.Tensor:
         """A transposed convolution to `size`, which is (H, W).
 
-        Args:
-            x: [N, ceil(H/2), ceil(W/2), C].
-            w: [5, 5, B, C + K].
-            size: (H, W) of the result.
-            labels: [N, K] or None.
-
-        Returns:
-            [N, H, W, B].
+        x [N, ceil(H/2), ceil(W/2), C] with w [5, 5, B, C + K]: [N, H, W, B].
         """
         return _native_conv_transpose(with_planes(x, labels), w, size)
 
@@ -100,14 +89,7 @@ class CpuProducts(NativeProducts):
         masks = [_tap_mask(length).any(1) for length in _size(x)]
         return _differentiable_conv(x, w_image) + _label_planes_conv(labels, w_labels, masks)
 
-    def deconv(
-        self,
-        x: tf.Tensor,
-        w: tf.Tensor,
-        size: Tuple[int, int],
-        *,
-        labels: Optional[tf.Tensor] = None,
-    ) -> tf.Tensor:
+    def deconv(self, x: tf.Tensor, w: tf.Tensor, size: Size, *, labels: Labels = None) -> tf.Tensor:
         classes = num_planes(labels)
         if classes == 0:
             return _differentiable_conv_transpose(size)(x, w)
@@ -131,16 +113,13 @@ def products_of_device(kind: str) -> NativeProducts:
     return CPU if kind == "cpu" and not _has_onednn() else NATIVE
 
 
-def num_planes(labels: Optional[tf.Tensor]) -> int:
+def num_planes(labels: Labels) -> int:
     """K of labels [N, K]; 0 for None."""
     return 0 if labels is None else _channels(labels)
 
 
-def with_planes(x: tf.Tensor, labels: Optional[tf.Tensor]) -> tf.Tensor:
-    """Appends labels [N, K] to an image [N, H, W, C] as K constant planes: [N, H, W, C + K].
-
-    The result is `x` itself if there are no labels.
-    """
+def with_planes(x: tf.Tensor, labels: Labels) -> tf.Tensor:
+    """Appends labels as constant planes to x [N, H, W, C]: [N, H, W, C + K]; `x` itself for K = 0."""
     if labels is None or num_planes(labels) == 0:
         return x
     planes = tf.tile(labels[:, None, None, :], [1, x.shape[1], x.shape[2], 1])
@@ -260,11 +239,7 @@ def _weights_gradient(big, small):
     convolution of big with small as its weights, dilated by the stride.
     """
     height, width = _size(big)
-    paddings = (
-        [[0, 0]]
-        + [[_before(size), _padding(size) - _before(size)] for size in (height, width)]
-        + [[0, 0]]
-    )
+    sides = [[_before(size), _padding(size) - _before(size)] for size in (height, width)]
     exchanged = tf.reshape(
         tf.transpose(tf.reshape(big, [-1, height * width * int(big.shape[3])])),
         [height, width, int(big.shape[3]), -1],
@@ -273,7 +248,7 @@ def _weights_gradient(big, small):
         tf.transpose(exchanged, [2, 0, 1, 3]),
         tf.transpose(small, [1, 2, 0, 3]),
         strides=[1, 1, 1, 1],
-        padding=paddings,
+        padding=[[0, 0], *sides, [0, 0]],
         dilations=[1, STRIDE, STRIDE, 1],
     )
     return tf.transpose(dw, [1, 2, 0, 3])
@@ -299,7 +274,7 @@ def _channels(x) -> int:
     return int(x.shape[-1])
 
 
-def _size(x) -> Tuple[int, int]:
+def _size(x) -> Size:
     return int(x.shape[1]), int(x.shape[2])
 
 
