@@ -95,7 +95,7 @@ def _newest_fitting(config):
 
 
 def _free_name(config):
-    name = config.default_name
+    name = config.default_name()
     taken = 0
     while os.path.exists(os.path.join(config.out_dir, name + f"-{taken}" * bool(taken))):
         taken += 1

@@ -137,7 +137,7 @@ def test_without_absl_it_says_what_to_run(tmp_path):
     "arguments, flag",
     [
         (["--dataset=nowhere", "--train"], "--data"),
-        (["--dataset=synthetic", "--train", "--batch_size=100000"], "--batch_size"),
+        (["--dataset=synthetic", "--train", "--batch_size=60000"], "--batch_size"),
         (["--dataset=synthetic_mnist", "--train", "--output_height=64"], "--output_height"),
         (["--dataset=synthetic", "--out_name=none"], "none/FLAGS.json"),
         (["--dataset=synthetic"], "--out_dir"),
