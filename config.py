@@ -13,6 +13,7 @@ import os
 from typing import Any, Dict, FrozenSet, List, Optional, Tuple
 
 from config_npu import NpuOptions
+from datasets.names import DATA_SETS
 from options import UserError, from_dataset, option, options_of
 
 VERSION = "2.0"
@@ -53,7 +54,7 @@ class Config(NpuOptions):
     freeze_discriminator: bool = option(False, "Freeze the discriminator into a GraphDef.",
         job="inference.export.freeze", may_change=True)
 
-    dataset: str = option("celebA", "mnist, fashion_mnist, cifar10, celebA, lsun, synthetic, synthetic_mnist, or the "
+    dataset: str = option("celebA", f"{', '.join(DATA_SETS)}, or the "
         "name of a folder of images in --data_dir. With --data_path its default is that folder's name.",
         section="The data", common=True, high=200)
     data_dir: str = option("./data", "The folder above the data sets.", path=True, may_change=True)
@@ -113,7 +114,7 @@ class Config(NpuOptions):
     beta1: float = option(0.5, "Adam's beta1.", low=0, high=1)
     scale_lr: str = option("none", "How the learning rate grows with the number of ranks.",
         choices=("none", "linear", "sqrt"))
-    loss: str = option("cross_entropy", "The loss of both networks.", choices=("cross_entropy",))
+    loss: str = option("sigmoid_cross_entropy", "The loss of both networks.", choices=("sigmoid_cross_entropy",))
     seed: Optional[int] = option(None, "Fixes every random choice. Without it a seed is chosen and printed.",
         low=0, high=(1 << 31) - 1, common=True,
         other_names=("random_seed",))
