@@ -7,7 +7,7 @@ needs. Written for r1.3 (early 2021) to r1.15 (late 2023).
 import importlib
 import inspect
 from types import ModuleType
-from typing import Any, Callable, Iterable, Tuple
+from typing import Any, Callable, Iterable, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -110,17 +110,17 @@ def loop(session: tf.Session, train_op: tf.Operation, *, steps: int) -> tf.Opera
     return looped
 
 
-def average_gradients(optimizer: tf.train.Optimizer) -> tf.train.Optimizer:
-    """Wraps an optimizer so that gradients are averaged over the devices of RANK_SIZE (HCCL)."""
-    bridge = load()
-    if hasattr(bridge, "npu_distributed_optimizer_wrapper"):  # r1.5.1
-        return bridge.npu_distributed_optimizer_wrapper(optimizer)
-    return bridge.NPUDistributedOptimizer(optimizer)
+def sum_over_devices(tensor: tf.Tensor, *, fusion_id: Optional[int] = None) -> tf.Tensor:
+    """The sum of a float32 tensor over the devices of RANK_SIZE (HCCL).
 
-
-def sum_over_devices(tensor: tf.Tensor) -> tf.Tensor:
-    """The sum of a float32 tensor over the devices of RANK_SIZE (HCCL)."""
-    return _hccl_ops().allreduce(tensor, "sum")
+    Args:
+        tensor: of a known shape.
+        fusion_id: the device fuses the sums with the same number. They must not depend on one
+            another, or the fused sum waits for itself. None: the sum is not fused.
+    """
+    if fusion_id is None:
+        return _hccl_ops().allreduce(tensor, "sum", fusion=0)
+    return _hccl_ops().allreduce(tensor, "sum", fusion=2, fusion_id=fusion_id)
 
 
 def broadcast(tensor: tf.Tensor) -> tf.Tensor:

@@ -5,16 +5,19 @@ never asks how many ranks there are. All ranks must call the same collectives in
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
-from typing import Any, Iterator, List, Sequence
+from typing import Any, Iterator, List, Sequence, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from devices import adapter, launcher, rank_table
 from options import RankLost, UserError
+
+Gradient = Tuple[tf.Tensor, tf.Variable]
 
 
 class Ranks:
@@ -110,11 +113,34 @@ class HorovodRanks(Ranks):
 
 
 class HcclRanks(Ranks):
-    """Several processes on NPUs, described by RANK_SIZE, RANK_ID and a rank table."""
+    """Several processes on NPUs, described by RANK_SIZE, RANK_ID and a rank table.
+
+    The adapter's own distributed optimizer leaves it to the device which gradients of a graph it
+    fuses into one collective. Here one graph holds three updates, each depending on the one before,
+    so a fused collective might wait for itself. Therefore the gradients of each update form a fusion
+    group of their own, and everything else is not fused.
+    """
+
+    def __init__(self, rank: int, size: int) -> None:
+        """Args: see the attributes of `Ranks`."""
+        super().__init__(rank, size)
+        self._fusion_ids = itertools.count(1)
 
     def wrap_optimizer(self, optimizer: tf.train.Optimizer) -> tf.train.Optimizer:
         """See `Ranks.wrap_optimizer`."""
-        return adapter.average_gradients(optimizer)
+        return AveragingOptimizer(optimizer, self)
+
+    def average_gradients(self, gradients: List[Gradient]) -> List[Gradient]:
+        """The means over the ranks of the gradients of one update, in a fusion group of their own.
+
+        Args:
+            gradients: [(gradient, variable)] as `compute_gradients` returns them.
+        """
+        fusion_id = next(self._fusion_ids)
+        return [
+            (adapter.sum_over_devices(gradient, fusion_id=fusion_id) / self.size, variable)
+            for gradient, variable in gradients
+        ]
 
     def allreduce_mean(self, tensor: tf.Tensor) -> tf.Tensor:
         """See `Ranks.allreduce_mean`."""
@@ -123,6 +149,24 @@ class HcclRanks(Ranks):
     def broadcast(self, tensor: tf.Tensor) -> tf.Tensor:
         """See `Ranks.broadcast`."""
         return adapter.broadcast(tensor)
+
+
+class AveragingOptimizer(tf.train.Optimizer):
+    """An optimizer whose gradients are averaged over the devices by HCCL."""
+
+    def __init__(self, optimizer: tf.train.Optimizer, ranks: HcclRanks) -> None:
+        """Args: optimizer: computes and applies the gradients; ranks: `HcclRanks`."""
+        super().__init__(use_locking=False, name="Averaging" + type(optimizer).__name__)
+        self._optimizer = optimizer
+        self._ranks = ranks
+
+    def compute_gradients(self, *arguments: Any, **more: Any) -> List[Gradient]:
+        """As `tf.train.Optimizer.compute_gradients`; each call is one update."""
+        return self._ranks.average_gradients(self._optimizer.compute_gradients(*arguments, **more))
+
+    def apply_gradients(self, *arguments: Any, **more: Any) -> tf.Operation:
+        """As `tf.train.Optimizer.apply_gradients`."""
+        return self._optimizer.apply_gradients(*arguments, **more)
 
 
 SINGLE_PROCESS = Ranks()

@@ -182,3 +182,39 @@ def test_two_processes_meet(tmp_path):
         out, err = rank.communicate(timeout=200)
         assert rank.returncode == 0, err
         assert out.count("11.") == 2 and out.count("5.0") == 2, out
+
+
+def collectives(npu_bridge, *, dependent, **fusion):
+    """Two sums over the devices, the second of the first one's result if they are dependent."""
+    hccl_ops = npu_bridge.npu_init.hccl_ops
+    start = tf.zeros([2])
+    first = hccl_ops.allreduce(start, "sum", **fusion)
+    with tf.control_dependencies([first] if dependent else []):
+        return [first, hccl_ops.allreduce(start + 1, "sum", **fusion)]
+
+
+FUSIONS = pytest.mark.parametrize(
+    "fusion, fused", [({}, True), (dict(fusion=2, fusion_id=7), True), (dict(fusion=0), False)]
+)
+
+
+@FUSIONS
+def test_dependent_collectives_that_would_be_fused_are_refused(graph, npu_bridge, fusion, fused):
+    sums = collectives(npu_bridge, dependent=True, **fusion)
+    with tf.Session(config=config_with(use_off_line_b=True)) as session:
+        session.run(sums[0])  # alone, it waits for nobody
+        if fused:
+            with pytest.raises(tf.errors.InternalError, match="1 dependent pairs"):
+                session.run(sums)
+        else:
+            session.run(sums)
+
+
+@FUSIONS
+def test_independent_collectives_are_not_refused(graph, npu_bridge, fusion, fused):
+    del fused
+    sums = collectives(npu_bridge, dependent=False, **fusion)
+    with tf.Session(config=config_with(use_off_line_b=True)) as session:
+        session.run(sums)
+    noted = npu_bridge.record.of("allreduce")
+    assert [event["fusion"] for event in noted] == 2 * [fusion.get("fusion", 1)]

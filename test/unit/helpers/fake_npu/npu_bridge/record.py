@@ -13,7 +13,7 @@ Each is a dict with a `kind` and facts. Kinds:
     check                   an overflow was looked for: number, network (scope), overflow
     set_iteration_per_loop  node, iterations, finalized (whether the graph was, before)
     sunk_run                a run of the looped node: iterations, fetches, fed (whether it had a feed)
-    broadcast, allreduce    shapes
+    broadcast, allreduce    shape or names, fusion, fusion_id
 """
 
 import json

@@ -5,10 +5,12 @@ from tensorflow.python.client import session as tf_session
 
 from npu_bridge import options, record, release
 from npu_bridge.estimator.npu import util
+from npu_bridge.hccl import fusion_groups
 
 _run = tf_session.BaseSession.run
 _init = tf_session.Session.__init__
 _ran = []
+_checked = set()  # the fetches of sessions
 
 
 def install():
@@ -37,6 +39,7 @@ def _watched_run(self, fetches, feed_dict=None, options=None, run_metadata=None)
     if all(session is not self for session in _ran):
         _ran.append(self)
         _read_options(self)
+    _check_fusion(self, fetches)
     loops = util.iterations_of(fetches, lambda tensor: _run(self, tensor))
     if loops > 1:
         names = [str(getattr(fetch, "name", fetch)) for fetch in tf.nest.flatten(fetches)]
@@ -44,6 +47,13 @@ def _watched_run(self, fetches, feed_dict=None, options=None, run_metadata=None)
         for _ in range(loops - 1):
             _run(self, util.looped_node(fetches), feed_dict)
     return _run(self, fetches, feed_dict, options, run_metadata)
+
+
+def _check_fusion(session, fetches):
+    names = tuple(str(getattr(each, "name", each)) for each in tf.nest.flatten(fetches))
+    if (id(session), names) not in _checked:
+        fusion_groups.check(session.graph, fetches)
+        _checked.add((id(session), names))
 
 
 def _read_options(session):

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from npu_bridge import record
+from npu_bridge.hccl import fusion_groups
 
 SECONDS_TO_WAIT = 120
 _ops = itertools.count()
@@ -18,21 +19,28 @@ _ops = itertools.count()
 
 def allreduce(tensor, reduction, fusion=1, fusion_id=-1, group="hccl_world_group"):
     """The sum (the only reduction played here) of a tensor over the ranks."""
-    del fusion, fusion_id, group
     assert reduction == "sum", reduction
+    assert fusion in (0, 1, 2), fusion
     tensor = tf.convert_to_tensor(tensor)
-    record.note("allreduce", shape=tensor.shape.as_list())
-    return _collective(tensor, lambda parts: sum(parts))
+    record.note("allreduce", shape=tensor.shape.as_list(), fusion=fusion, fusion_id=fusion_id)
+    result = _collective(tensor, lambda parts: sum(parts))
+    fusion_groups.add(result.op, "allreduce", fusion, fusion_id, group, tensor.dtype.name)
+    return result
 
 
 def broadcast(tensor, root_rank, fusion=2, fusion_id=0, group="hccl_world_group"):
     """The tensors of a list as the root has them."""
-    del fusion, fusion_id, group
     assert isinstance(tensor, list), "broadcast takes a list of tensors"
-    record.note("broadcast", root=root_rank, names=[part.name for part in tensor])
-    return [
-        _collective(tf.convert_to_tensor(part), lambda parts: parts[root_rank]) for part in tensor
-    ]
+    assert fusion in (0, 2), fusion
+    names = [part.name for part in tensor]
+    record.note("broadcast", root=root_rank, names=names, fusion=fusion, fusion_id=fusion_id)
+    results = []
+    for part in tensor:
+        part = tf.convert_to_tensor(part)
+        result = _collective(part, lambda parts: parts[root_rank])
+        fusion_groups.add(result.op, "broadcast", fusion, fusion_id, group, part.dtype.name)
+        results.append(result)
+    return results
 
 
 def _collective(tensor, combine):
