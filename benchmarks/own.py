@@ -23,7 +23,8 @@ from rounds import serve  # noqa: E402
 import model  # noqa: E402
 import ops_cpu  # noqa: E402
 from config import Config  # noqa: E402
-from datasets.pipeline import Batch, Dataset, read_batch, scaled  # noqa: E402
+from datasets.dataset import ArrayDataset  # noqa: E402
+from datasets.pipeline import Batch, read_batch, scaled  # noqa: E402
 from devices.device import open_device  # noqa: E402
 from devices.loss_scale import NetworkOptimizer  # noqa: E402
 from devices.ranks import SINGLE_PROCESS  # noqa: E402
@@ -51,21 +52,17 @@ def main(schedule, architecture, batch_size):
 
 
 def random_inputs(architecture, batch_size):
-    """(config, dataset) of random pictures in memory: what is measured is the training."""
+    """(config, dataset) of random images in memory: what is measured is the training."""
     height, width, channels = SHAPES[architecture]
     classes = CLASSES[architecture]
     random = np.random.RandomState(0)
     images = random.randint(0, 256, (EXAMPLES,) + SHAPES[architecture]).astype(np.uint8)
-    labels = np.eye(classes or 1, dtype=np.float32)[
-        random.randint(0, classes or 1, EXAMPLES), :classes
-    ]
-    dataset = Dataset(
-        "random",
-        architecture,
-        SHAPES[architecture],
-        classes,
-        EXAMPLES,
-        lambda indices: (images[indices], labels[indices]),
+    dataset = ArrayDataset(
+        images,
+        random.randint(0, classes or 1, EXAMPLES),
+        name="random",
+        architecture=architecture,
+        class_names=[str(number) for number in range(classes)],
     )
     return Config(
         architecture=architecture,

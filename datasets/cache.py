@@ -1,65 +1,66 @@
-"""Whether and where a set's decoded pictures are packed (`datasets.packed`): --cache=auto|off|DIR."""
+"""Whether and where the decoded images of a set are packed: --cache=auto|off|DIR."""
 
 import hashlib
 import json
 import os
 import shutil
 
-from datasets.packed import CacheEntry, open_packed, pack, size_text
+import utils
+from datasets.packed import CacheEntry, open_packed, pack
 from options import UserError
 
 VERSION = 1  # raise it whenever the same files would give other pixels
-AUTO_MOST_BYTES = 8 << 30  # what --cache=auto packs without being asked
+MAX_AUTO_BYTES = 8 << 30  # what --cache=auto packs without being asked
 SPARE_BYTES = 1 << 30  # what packing leaves free on a disk
 
 
 class _NotPacked(Exception):
-    """Pictures are not packed; the text says why."""
+    """The images are not packed. The message says why."""
 
 
 def cached(reader, *, config, source, framing):
-    """What reads a set's pictures fastest: its packed copy, made now if need be, or `reader` itself.
+    """The fastest reader of a set's images: a packed copy, made now if need be, or `reader` itself.
 
     Args:
         reader: `datasets.images.Reader`.
-        config: says with `cache` and `train` whether and where to pack, with `progress` how to show it.
+        config: `cache` and `train` say whether and where to pack, `progress` how to show it.
         source: `datasets.images.Source`.
         framing: `datasets.decode.Framing`.
 
     Raises:
-        UserError: --cache names a folder that cannot be written or that lacks room; bad pictures.
+        UserError: --cache names a folder that cannot be written or is on a full disk; an image is
+            too small or too many are unreadable.
     """
     if config.cache == "off":
         return reader
-    places = places_of(config, source, framing)
-    for place in places:
-        packed = open_packed(place, reader)
+    entries = entries_of(config, source, framing)
+    for entry in entries:
+        packed = open_packed(entry, reader)
         if packed:
-            print(f"packed pictures: {place.folder}", flush=True)
+            utils.say(f"packed images: {entry.folder}")
             return packed
     if not config.train:
         return reader
     try:
         if config.cache == "auto":
-            _refuse_the_unprofitable(places[0], config)
-        return _pack_somewhere(places, config, reader, source.name)
+            _refuse_the_unprofitable(entries[0], config)
+        return _pack_somewhere(entries, config, reader, source.name)
     except _NotPacked as why:
         if config.cache != "auto":
             raise UserError(f"--cache: {why}")
-        print(f"pictures are decoded anew in each epoch, not packed: {why}", flush=True)
+        utils.say(f"images are decoded anew in each epoch, not packed: {why}")
         return reader
 
 
-def places_of(config, source, framing):
-    """Where the packed set may be: beside the pictures, else in the user's cache; or in DIR."""
-    location = os.path.abspath(source.place)
+def entries_of(config, source, framing):
+    """Where the packed set may be: beside the images, else in the user's cache; or in DIR."""
+    location = os.path.abspath(source.location)
     options = json.dumps([VERSION, location, config.input_fname_pattern, framing])
     key = hashlib.sha256((options + source.stamp()).encode()).hexdigest()[:32]
     own = hashlib.sha256(options.encode()).hexdigest()[:8]
     roots = [os.path.abspath(config.cache)]
     if config.cache == "auto":
-        user_cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        roots = [os.path.dirname(location), os.path.join(user_cache, "dcgan")]
+        roots = [os.path.dirname(location), utils.user_cache_dir()]
     shape = (framing.height, framing.width, framing.channels)
     below = os.path.join(os.path.basename(location) + ".packed", "{}x{}x{}-{}".format(*shape, own))
     return [
@@ -67,40 +68,34 @@ def places_of(config, source, framing):
     ]
 
 
-def _refuse_the_unprofitable(place, config):
-    if place.bytes_missing > AUTO_MOST_BYTES:
-        raise _NotPacked(
-            f"they would take {size_text(place.bytes_missing)}; --cache=DIR packs them all the same"
-        )
-    count = place.shape[0]
+def _refuse_the_unprofitable(entry, config):
+    if entry.num_bytes > MAX_AUTO_BYTES:
+        size = utils.format_bytes(entry.num_bytes)
+        raise _NotPacked(f"they would take {size}; --cache=DIR packs them all the same")
+    count = entry.shape[0]
     if config.epoch * min(config.train_size or count, count) < 2 * count:
         raise _NotPacked("this run would read them less than twice")
 
 
-def _pack_somewhere(places, config, reader, name):
-    """Packs a set into the first of its places that can take it; returns it opened."""
+def _pack_somewhere(entries, config, reader, name):
+    """Packs a set into the first entry whose disk can take it; returns it opened."""
     reasons = []
-    for place in places:
+    for entry in entries:
         try:
-            _check_room(place)
-            return pack(place, reader, name=name, progress=config.progress)
+            _check_room(entry)
+            return pack(entry, reader, name=name, progress=config.progress)
         except OSError as error:
-            reasons.append(f"{error.filename or place.folder}: {error.strerror}")
+            reasons.append(f"{error.filename or entry.folder}: {error.strerror}")
     raise _NotPacked("; ".join(reasons))
 
 
-def _check_room(place):
-    there = place.folder
-    while not os.path.isdir(there):
-        there = os.path.dirname(there)
-    if not os.access(there, os.W_OK):
-        raise OSError(0, "may not be written", there)
-    free = shutil.disk_usage(there).free
-    if free < place.bytes_missing + SPARE_BYTES:
-        raise OSError(
-            0,
-            "{} free, {} are needed and {} to spare".format(
-                *[size_text(size) for size in (free, place.bytes_missing, SPARE_BYTES)]
-            ),
-            there,
-        )
+def _check_room(entry):
+    folder = entry.folder
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    if not os.access(folder, os.W_OK):
+        raise OSError(0, "may not be written", folder)
+    free = shutil.disk_usage(folder).free
+    if free < entry.num_bytes + SPARE_BYTES:
+        sizes = [utils.format_bytes(size) for size in (free, entry.num_bytes, SPARE_BYTES)]
+        raise OSError(0, "{} free, {} needed and {} to spare".format(*sizes), folder)

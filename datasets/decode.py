@@ -1,8 +1,8 @@
-"""One picture: from its file to the pixels that a network sees.
+"""One image: from its file to the pixels that a network sees.
 
-The steps are the reference's, with Pillow: cut input_height x input_width out of the centre, or take
-the whole picture, then resize bilinearly to the output size. Before that a picture is turned
-upright (EXIF) and brought to 8-bit grey or RGB; what is transparent is laid on white.
+The steps are the reference's, with Pillow: crop the center to input_height x input_width, or take
+the whole image, then resize bilinearly to the output size. Before that an image is turned upright
+(EXIF) and converted to 8-bit grey or RGB; transparent images are laid on white.
 """
 
 from typing import NamedTuple, Optional, Tuple
@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 # A file of a few bytes may declare any size. 8192 x 8192 pixels take 200 MB as RGB.
-MOST_PIXELS = 1 << 26
+MAX_PIXELS = 1 << 26
 # EXIF's tag of the orientation and what turns each of its values upright (CIPA DC-008, 4.6.4 A).
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -28,22 +28,22 @@ _WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
 class Unreadable(Exception):
-    """A file holds no picture that can be read; the text says why."""
+    """A file holds no image that can be read. The message says why."""
 
 
 class TooSmall(Exception):
-    """A picture is smaller than the crop; the text gives both sizes."""
+    """An image is smaller than the crop. The message gives both sizes."""
 
 
 class Framing(NamedTuple):
-    """What is made of every picture.
+    """What is made of every image.
 
     Attributes:
-        height, width: pixels, of what comes out.
+        height, width: of the result, in pixels.
         channels: 1 or 3.
-        crop: whether only the centre is taken.
-        crop_size: (height, width) of that; None is the largest box of the output's shape.
-        pad: a picture smaller than the crop is laid on black.
+        crop: whether only the center is taken.
+        crop_size: (height, width) of the center; None is the largest box of the output's shape.
+        pad: an image smaller than the crop is laid on black.
     """
 
     height: int
@@ -55,7 +55,7 @@ class Framing(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a file says of its picture: sides in pixels as seen upright, and Pillow's mode."""
+    """What a file says of its image: sides in pixels as seen upright, and Pillow's mode."""
 
     height: int
     width: int
@@ -63,36 +63,36 @@ class Header(NamedTuple):
 
     @property
     def is_grey(self):
-        """Whether the picture has no colour by its mode; a palette counts as colour."""
+        """Whether the image has no color by its mode; a palette counts as color."""
         return self.mode in ("1", "L", "LA", "La", "F") or self.mode.startswith("I")
 
 
 def read_header(file):
-    """The `Header` of a picture file, without decoding it.
+    """The `Header` of an image file, without decoding it.
 
     Args:
         file: open for reading in binary mode.
 
     Raises:
-        Unreadable: it is no picture, or one of a size that is not taken.
+        Unreadable: it is not an image, or one that is too large.
     """
     try:
         with _opened(file) as image:
             width, height = image.size[::-1] if _orientation(image) in _SIDEWAYS else image.size
             return Header(height, width, image.mode)
-    except Exception as error:  # whatever a format's reader stumbles over
+    except Exception as error:  # a format's reader may raise anything
         raise Unreadable(_reason(error))
 
 
 def decode(file, framing):
-    """The picture of a file, framed: uint8 [height, width, channels].
+    """The image of a file, framed: uint8 [height, width, channels].
 
     Args:
         file: open for reading in binary mode.
         framing: `Framing`.
 
     Raises:
-        Unreadable: it is no picture, a broken one, or one of a size or kind that is not taken.
+        Unreadable: it is not an image, a broken one, too large, or of a kind that is not supported.
         TooSmall: it is smaller than the crop, and `framing.pad` is not set.
     """
     try:
@@ -102,19 +102,21 @@ def decode(file, framing):
             return np.asarray(image).reshape(framing.height, framing.width, framing.channels)
     except TooSmall:
         raise
-    except Exception as error:  # whatever a format's reader stumbles over
+    except Exception as error:  # a format's reader may raise anything
         raise Unreadable(_reason(error))
 
 
 def _opened(file):
-    """The picture of a file, not yet decoded, if its size may be taken."""
+    """The image of a file, not yet decoded.
+
+    Raises:
+        ValueError: it is too large.
+    """
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is higher and only warns at first
     image = Image.open(file)
     width, height = image.size
-    if width * height > MOST_PIXELS:
-        raise ValueError(
-            f"declares {height}x{width} pixels, more than the {MOST_PIXELS:,} that are taken"
-        )
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"declares {height}x{width} pixels, more than the {MAX_PIXELS:,} allowed")
     return image
 
 
@@ -129,12 +131,12 @@ def _orientation(image):
         return 1
     try:
         return image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # broken EXIF tells no orientation; the pixels are sound
+    except Exception:  # broken EXIF has no orientation; the pixels may still be sound
         return 1
 
 
 def _in_channels(image, channels):
-    """The picture as 8-bit grey ("L") or "RGB"."""
+    """The image as 8-bit grey ("L") or "RGB"."""
     mode = "L" if channels == 1 else "RGB"
     transparent = image.mode in _WITH_ALPHA or "transparency" in image.info
     if image.mode == mode and not transparent:
@@ -142,15 +144,15 @@ def _in_channels(image, channels):
     if image.mode.startswith("I"):
         image = _eight_bits(image)
     elif image.mode == "F":
-        raise ValueError("floating-point pixels, whose range is not known")
+        raise ValueError("floating-point pixels, whose range is unknown")
     elif transparent:
-        ground = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(ground, image.convert("RGBA"))
+        background = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(background, image.convert("RGBA"))
     return image.convert(mode)
 
 
 def _eight_bits(image):
-    """A 16-bit grey picture (modes "I;16..." and, in older Pillow, "I") as an 8-bit one."""
+    """A 16-bit grey image (modes "I;16..." and, in older Pillow, "I") as an 8-bit one."""
     pixels = np.asarray(image).astype(np.int64)
     if pixels.min() < 0 or pixels.max() > 0xFFFF:
         raise ValueError("grey values beyond 16 bits")
@@ -164,10 +166,10 @@ def _cropped(image, framing):
 
 
 def box_of(height, width, framing):
-    """(left, top, right, bottom) in pixels of the crop out of a picture of that size.
+    """(left, top, right, bottom) in pixels of the crop of an image of that size.
 
     Raises:
-        TooSmall: it reaches beyond the picture, and `framing.pad` is not set.
+        TooSmall: it reaches beyond the image, and `framing.pad` is not set.
     """
     box_height, box_width = framing.crop_size or _largest_box(height, width, framing)
     if (height < box_height or width < box_width) and not framing.pad:
@@ -178,7 +180,7 @@ def box_of(height, width, framing):
 
 
 def _largest_box(height, width, shape):
-    """(height, width) of the largest box in a picture that has the sides' ratio of `shape`."""
+    """(height, width) of the largest box in an image that has the aspect ratio of `shape`."""
     if height * shape.width <= width * shape.height:
         return height, max(1, min(width, round(height * shape.width / shape.height)))
     return max(1, min(height, round(width * shape.height / shape.width))), width
@@ -186,6 +188,6 @@ def _largest_box(height, width, shape):
 
 def _reason(error):
     if isinstance(error, UnidentifiedImageError):
-        return "no picture of a known kind"
+        return "not an image of a known kind"
     text = " ".join(str(error).split()) or type(error).__name__
     return f"{type(error).__name__}: {text}" if isinstance(error, LookupError) else text

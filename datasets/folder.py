@@ -1,21 +1,67 @@
-"""The pictures of a folder and of all folders in it."""
+"""The images of a folder and of all folders in it."""
 
 import fnmatch
-import functools
 import hashlib
 import os
 
 import numpy as np
 
-from datasets.images import Source
+from datasets import database
+from datasets.fetched import fetched_folder
+from datasets.images import Source, open_images
 from datasets.names import IMAGE_SUFFIXES
 from options import UserError
 
 
-def find_pictures(folder, *, name, pattern=None, labelled=False):
-    """The `Source` of a folder's pictures, in the order of their paths.
+def open_folder(config):
+    """The `Dataset` of a folder of images, or of the LMDB in it.
 
-    Links are followed, each folder is visited once, what starts with a dot is left out.
+    Args:
+        config: `data_path`, else `dataset` in `data_dir`, is the folder.
+
+    Raises:
+        UserError: no such folder, no image in it, images that cannot be read.
+    """
+    path = config.data_path or os.path.join(config.data_dir, config.dataset)
+    if database.is_database(path):
+        return database.open_database(config, path)
+    source = find_images(
+        path,
+        name=config.dataset,
+        pattern=config.input_fname_pattern,
+        labelled=config.labels == "folder",
+    )
+    return open_images(source, config)
+
+
+def open_celeba(config):
+    """The `Dataset` of celebA's aligned images, in --data_path or fetched."""
+    return open_folder(config.replace(data_path=config.data_path or fetched_folder(config)))
+
+
+class FolderSource(Source):
+    """Image files below a folder; `names` are their paths below it."""
+
+    def open(self, index):
+        return open(os.path.join(self.location, self.names[index]), "rb")
+
+    def stamp(self):
+        """A digest that changes if a file is added, removed, renamed, resized or written to."""
+        digest = hashlib.sha256()
+        for path in self.names:
+            try:
+                status = os.stat(os.path.join(self.location, path))
+                state = f"{status.st_size} {status.st_mtime_ns}"
+            except OSError:
+                state = "missing"
+            digest.update(os.fsencode(path) + b"\0" + state.encode() + b"\n")
+        return digest.hexdigest()
+
+
+def find_images(folder, *, name, pattern=None, labelled=False):
+    """The `Source` of a folder's images, in the order of their paths.
+
+    Links are followed and each folder is visited once. Names that start with a dot are skipped.
 
     Args:
         folder: the path to search.
@@ -25,7 +71,7 @@ def find_pictures(folder, *, name, pattern=None, labelled=False):
         labelled: whether the folders directly in `folder` are classes.
 
     Raises:
-        UserError: no such folder, one that may not be read, no picture, a picture outside the classes.
+        UserError: the folder is missing, unreadable or without images; an image has no class.
     """
     if not os.path.isdir(folder):
         raise UserError(f"--data_path: there is no folder {folder}")
@@ -38,24 +84,18 @@ def find_pictures(folder, *, name, pattern=None, labelled=False):
     paths = [path for path in files if _matches(path, pattern)]
     if not paths:
         _refuse_empty(folder, pattern, len(files))
-    classes, class_names = (
-        _classes(paths, folder) if labelled else (np.zeros(len(paths), np.int32), ())
-    )
-    return Source(
-        name=name,
-        place=folder,
-        names=paths,
-        classes=classes,
-        class_names=class_names,
-        open=lambda index: open(os.path.join(folder, paths[index]), "rb"),
-        stamp=functools.partial(_stamp, folder, paths),
+    classes, class_names = np.zeros(len(paths), np.int32), ()
+    if labelled:
+        classes, class_names = _classes(paths, folder)
+    return FolderSource(
+        name=name, location=folder, names=paths, classes=classes, class_names=class_names
     )
 
 
 def _walk(root):
     """Yields the path below `root` of every file.
 
-    A folder that several paths lead to is entered once, by its own path rather than by a link.
+    A folder that several paths lead to is visited once, by its own path rather than by a link.
     """
     entered = set()
     folders, links = [""], []
@@ -84,7 +124,7 @@ def _is_folder(entry):
 
 
 def _may_be_read(entry):
-    """Whether it is a file, or a link that leads nowhere and is to be named; a pipe would block."""
+    """Whether it is a file, or a dead link, which is named when it is read; a pipe would block."""
     return (
         entry.is_file(follow_symlinks=False)
         or entry.is_symlink()
@@ -105,8 +145,8 @@ def _refuse_empty(folder, pattern, count):
             f"--input_fname_pattern: {pattern!r} matches none of the {count:,} files in {folder}"
         )
     raise UserError(
-        "--data_path: no pictures ({}) among the {:,} files in {}".format(
-            " ".join("*" + kind for kind in IMAGE_SUFFIXES), count, folder
+        "--data_path: no images ({}) among the {:,} files in {}".format(
+            " ".join("*" + suffix for suffix in IMAGE_SUFFIXES), count, folder
         )
     )
 
@@ -116,21 +156,9 @@ def _classes(paths, folder):
     first_folders = [path.split(os.sep, 1)[0] if os.sep in path else None for path in paths]
     if None in first_folders:
         raise UserError(
-            f"--labels: {paths[first_folders.index(None)]} is in no sub-folder of {folder}, so it has no class"
+            f"--labels: {paths[first_folders.index(None)]} is in no sub-folder of {folder}, "
+            "so it has no class"
         )
     class_names = sorted(set(first_folders))
     numbers = {name: number for number, name in enumerate(class_names)}
     return np.array([numbers[name] for name in first_folders], np.int32), tuple(class_names)
-
-
-def _stamp(folder, paths):
-    """A digest that changes when a file is added, removed, renamed, resized or written to."""
-    digest = hashlib.sha256()
-    for path in paths:
-        try:
-            status = os.stat(os.path.join(folder, path))
-            state = f"{status.st_size} {status.st_mtime_ns}"
-        except OSError:
-            state = "missing"
-        digest.update(os.fsencode(path) + b"\0" + state.encode() + b"\n")
-    return digest.hexdigest()

@@ -4,7 +4,6 @@ Format: http://yann.lecun.com/exdb/mnist/ - big-endian, two zero bytes, a type b
 number of dimensions, the dimensions as 32-bit integers, the data.
 """
 
-import functools
 import gzip
 import os
 import struct
@@ -12,12 +11,13 @@ import zlib
 
 import numpy as np
 
-from datasets.pipeline import Dataset
+from datasets.dataset import ArrayDataset
+from datasets.fetched import fetched_folder
 from options import UserError
 
 NUM_CLASSES = 10
 SIDE = 28
-MOST_EXAMPLES = 1000000  # a file may broadcast_object, and a gz unpack to, more than memory holds
+MAX_EXAMPLES = 1000000  # a damaged header may announce more than memory holds
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
@@ -40,31 +40,24 @@ CLASS_NAMES = {
 SPLITS = {"all": ("train", "test"), "train": ("train",), "test": ("test",)}
 
 
-def open_mnist(*, folder, split, name="mnist"):
-    """The set in a folder as a `Dataset`.
+def open_mnist(config):
+    """The labelled `Dataset` of the IDX files in --data_path, or in --data_dir, fetched if need be.
 
     Args:
-        folder: with the IDX files.
-        split: "all" (train and test together, as the reference trains), "train" or "test".
-        name: a key of `CLASS_NAMES`.
+        config: `dataset` is a key of `CLASS_NAMES`; `mnist_split` is "all" (train and test
+            together, as the reference trains), "train" or "test".
 
     Raises:
         UserError: a file is missing or not what its name says.
     """
-    images, labels = read_split(folder, split)
-    one_hot = np.eye(NUM_CLASSES, dtype=np.float32)
-
-    def read(indices):
-        return images[indices], one_hot[labels[indices]]
-
-    return Dataset(
-        name=name,
+    folder = config.data_path or fetched_folder(config)
+    images, labels = read_split(folder, config.mnist_split)
+    return ArrayDataset(
+        images,
+        labels,
+        name=config.dataset,
         architecture="mnist",
-        image_shape=(SIDE, SIDE, 1),
-        num_classes=NUM_CLASSES,
-        num_examples=len(images),
-        read=read,
-        class_names=CLASS_NAMES[name],
+        class_names=CLASS_NAMES[config.dataset],
     )
 
 
@@ -82,7 +75,7 @@ def _read_pair(folder, images_name, labels_name):
     labels = _read_idx(labels_path, ())
     if len(images) != len(labels):
         raise UserError(
-            f"{labels_path}: {len(labels)} labels for the {len(images)} pictures of {images_path}"
+            f"{labels_path}: {len(labels)} labels for the {len(images)} images of {images_path}"
         )
     if len(labels) and labels.max() >= NUM_CLASSES:
         raise UserError(
@@ -101,14 +94,17 @@ def _find(folder, name):
 
 
 def _read_idx(path, item_shape):
-    """The uint8 array [n, *item_shape] of an IDX file; reads no more than its header announces."""
+    """The uint8 array [n, *item_shape] of an IDX file.
+
+    Reads at most one byte more than the header announces.
+    """
     opener = gzip.open if path.endswith(".gz") else open
     try:
         with opener(path, "rb") as file:
             header = file.read(8 + 4 * len(item_shape))
             count = _count(path, header, item_shape)
             size = count * int(np.prod(item_shape, dtype=np.int64))
-            data = b"".join(iter(functools.partial(_read_some, file, [size + 1]), b""))
+            data = _read_up_to(file, size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read: {error}")
     if len(data) != size:
@@ -124,24 +120,29 @@ def _count(path, header, item_shape):
     magic = struct.pack(">BBBB", 0, 0, 8, 1 + len(item_shape))
     if len(header) != 8 + 4 * len(item_shape) or header[:4] != magic:
         raise UserError(
-            "{}: not an IDX file of {}".format(path, "pictures" if item_shape else "labels")
+            "{}: not an IDX file of {}".format(path, "images" if item_shape else "labels")
         )
-    shape = struct.unpack(">%dI" % (1 + len(item_shape)), header[4:])
+    shape = struct.unpack(f">{1 + len(item_shape)}I", header[4:])
     if shape[1:] != item_shape:
         raise UserError(
-            "{}: pictures of {} where {} is expected".format(
+            "{}: images of {} instead of {}".format(
                 path, "x".join(map(str, shape[1:])), "x".join(map(str, item_shape))
             )
         )
-    if shape[0] > MOST_EXAMPLES:
+    if shape[0] > MAX_EXAMPLES:
         raise UserError(
-            f"{path}: its header announces {shape[0]} items; at most {MOST_EXAMPLES} are read"
+            f"{path}: its header announces {shape[0]} items; at most {MAX_EXAMPLES} are read"
         )
     return shape[0]
 
 
-def _read_some(file, left, chunk=1 << 20):
-    """Up to a chunk of what is left to read: a lying header must not make us ask for it at once."""
-    data = file.read(min(chunk, left[0]))
-    left[0] -= len(data)
-    return data
+def _read_up_to(file, size):
+    """At most `size` bytes, read in chunks: `read(size)` would allocate them before it reads."""
+    chunks = []
+    while size > 0:
+        chunk = file.read(min(size, 1 << 20))
+        if not chunk:
+            break
+        chunks.append(chunk)
+        size -= len(chunk)
+    return b"".join(chunks)

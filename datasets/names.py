@@ -1,13 +1,6 @@
-"""What the data sets are called and which files are images, for those that import no NumPy."""
+"""Which files are images. The names of the data sets are the keys of `datasets.registry.DATASETS`.
 
-# In the order in which the launch scripts look for them in a folder. `registry.py` opens them.
-DATA_SETS = (
-    "mnist",
-    "fashion_mnist",
-    "cifar10",
-    "celebA",
-    "lsun",
-    "synthetic",
-    "synthetic_mnist",
-)
+For those that import no NumPy.
+"""
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # in lower or upper case

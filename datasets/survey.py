@@ -1,4 +1,4 @@
-"""What a set of pictures holds, found from the headers of some, and what is to be made of it."""
+"""What a set of images holds, found from the headers of some, and what to make of it."""
 
 import collections
 
@@ -7,12 +7,12 @@ import numpy as np
 from datasets.decode import Framing, TooSmall, Unreadable, box_of, read_header
 from options import UserError
 
-SIDE = 64  # pixels of the pictures made, unless the set's own are all smaller
-HEADERS_LOOKED_AT = 256  # 200,000 files must not take minutes
+SIDE = 64  # pixels of the images made, unless all images of the set are smaller
+MAX_HEADERS = 256  # 200,000 files must not take minutes
 
 
 def look(source):
-    """The headers of at most `HEADERS_LOOKED_AT` pictures, always the same ones of a set.
+    """The headers of at most `MAX_HEADERS` images, always the same ones of a set.
 
     Args:
         source: `datasets.images.Source`.
@@ -24,7 +24,7 @@ def look(source):
         UserError: none of them can be read.
     """
     count = len(source.names)
-    chosen = np.random.RandomState(0).permutation(count)[:HEADERS_LOOKED_AT]
+    chosen = np.random.RandomState(0).permutation(count)[:MAX_HEADERS]
     headers, trouble = {}, None
     for index in sorted(chosen.tolist()):
         try:
@@ -34,17 +34,17 @@ def look(source):
             trouble = f"{source.names[index]}: {error}"
     if not headers:
         raise UserError(
-            f"--data_path: {source.place}: none of the {len(chosen):,} pictures looked at can be read; the last: "
-            f"{trouble}"
+            f"--data_path: {source.location}: none of the {len(chosen):,} images looked at can "
+            f"be read; the last: {trouble}"
         )
     return headers
 
 
 def framing_of(config, source, headers):
-    """The `Framing` that a config asks for, what it leaves open taken from the headers.
+    """The `Framing` that a config asks for; what it leaves open is taken from the headers.
 
     Raises:
-        UserError: a picture is smaller than the crop.
+        UserError: an image is smaller than the crop.
     """
     height, width = _output_size(config, headers.values())
     grey = sum(header.is_grey for header in headers.values())
@@ -66,28 +66,24 @@ def framing_of(config, source, headers):
 
 
 def too_small(name, error):
-    """The line for the user about a picture that a `TooSmall` came of."""
-    return f"--crop: {name} is {error}; --pad lays such pictures on black"
+    """The message for the user about the image that raised `TooSmall`."""
+    return f"--crop: {name} is {error}; --pad lays such images on black"
 
 
 def description(source, headers, framing):
-    """One line: how many files, what they hold, what is made of them."""
+    """One line: how many images, of what kind, and what is made of them."""
     count = len(source.names)
-    looked_at = min(count, HEADERS_LOOKED_AT)
-    parts = [
-        f"{count:,} pictures in {source.place}",
-        "{}{}, {}".format(
-            "" if looked_at == count else f"of {looked_at} looked at: ",
-            _sizes(headers.values()),
-            _modes(headers.values()),
-        ),
-        _treatment(framing),
-    ]
+    looked_at = min(count, MAX_HEADERS)
+    found = f"{_sizes(headers.values())}, {_modes(headers.values())}"
+    if looked_at < count:
+        found = f"of {looked_at} looked at: {found}"
+    parts = [f"{count:,} images in {source.location}", found]
     if looked_at > len(headers):
-        parts.insert(2, f"{looked_at - len(headers)} unreadable")
+        parts.append(f"{looked_at - len(headers)} unreadable")
+    parts.append(_treatment(framing))
     if source.class_names:
         parts.append(f"{len(source.class_names)} classes")
-    return "{}: {}".format(source.name, "; ".join(parts))
+    return f"{source.name}: " + "; ".join(parts)
 
 
 def _sizes(headers):
@@ -109,13 +105,13 @@ def _treatment(framing):
     if not framing.crop:
         cut = "whole"
     elif framing.crop_size is None:
-        cut = "the largest centre of that shape cut out"
+        cut = "cropped to the largest center of that shape"
     else:
-        cut = "the centre {}x{} cut out".format(*framing.crop_size)
-        cut += " (smaller ones laid on black)" if framing.pad else ""
-    return "made {}x{} {}, {}".format(
-        framing.height, framing.width, "grey" if framing.channels == 1 else "RGB", cut
-    )
+        cut = "cropped to the center {}x{}".format(*framing.crop_size)
+        if framing.pad:
+            cut += " (smaller ones laid on black)"
+    colors = "grey" if framing.channels == 1 else "RGB"
+    return f"made {framing.height}x{framing.width} {colors}, {cut}"
 
 
 def _output_size(config, headers):

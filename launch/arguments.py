@@ -5,7 +5,7 @@ import re
 import textwrap
 from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from datasets.names import DATA_SETS
+from datasets.registry import DATASETS
 from launch import data
 from options import UserError
 
@@ -13,7 +13,7 @@ from options import UserError
 OWN = {
     "data_path": (
         "WHERE",
-        f"a data set's name ({', '.join(DATA_SETS)}, or a folder's in data/), its folder "
+        f"a data set's name ({', '.join(DATASETS)}, or a folder's in data/), its folder "
         "(/data/mnist, ./mnist), or the folder above it (/data); default mnist, which is fetched "
         "where it is missing",
     ),

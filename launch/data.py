@@ -4,13 +4,14 @@ import glob
 import os
 from typing import Iterator, NamedTuple, Optional
 
-from datasets.names import DATA_SETS, IMAGE_SUFFIXES
+from datasets.names import IMAGE_SUFFIXES
+from datasets.registry import DATASETS
 from launch.console import ROOT
 from options import UserError
 
 FETCHED_BY_PART = ("mnist", "fashion_mnist")  # main.py fetches what such a folder lacks
 IMAGE_DEPTH = 3  # how deep images may lie in a folder, as celebA's do
-NAMES = ", ".join(DATA_SETS)
+NAMES = ", ".join(DATASETS)
 
 
 class Location(NamedTuple):
@@ -38,7 +39,7 @@ def find(where: str) -> Location:
     """
     data_dir = os.path.join(ROOT, "data")
     is_name = "/" not in where and not where.startswith(".")
-    if is_name and (where in DATA_SETS or os.path.isdir(os.path.join(data_dir, where))):
+    if is_name and (where in DATASETS or os.path.isdir(os.path.join(data_dir, where))):
         return Location(where, data_dir)
     if not os.path.isdir(where) or not os.access(where, os.R_OK | os.X_OK):
         raise UserError(f"--data_path={where}: neither a data set ({NAMES}) nor a readable folder")
@@ -49,9 +50,9 @@ def find(where: str) -> Location:
     kind = _kind(folder, name)
     if kind:
         return Location(kind, data_dir, folder)
-    if name in DATA_SETS:
+    if name in DATASETS:
         return Location(name, data_dir)
-    raise UserError(f"--data_path={where}: holds no pictures and no data set's folder ({NAMES})")
+    raise UserError(f"--data_path={where}: holds no images and no data set's folder ({NAMES})")
 
 
 def _absolute(path: str) -> str:
@@ -64,7 +65,7 @@ def _absolute(path: str) -> str:
 
 def _set_below(folder: str) -> str:
     """The first data set's folder in a folder, or else the folder itself."""
-    for name in DATA_SETS:
+    for name in DATASETS:
         if os.path.isdir(os.path.join(folder, name)):
             return os.path.join(folder, name)
     return folder

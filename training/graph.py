@@ -21,7 +21,7 @@ class TrainGraph(NamedTuple):
     """The ops of a run; with them built the graph can be finalized.
 
     Attributes:
-        pipeline: `datasets.pipeline.Pipeline`.
+        pipeline: `datasets.pipeline.InputPipeline`.
         step: `training.step.TrainStep`.
         runs: how many training steps -> the fetches of the session runs that make them, as
             `TrainStep.runs`. Always holds 1.
@@ -36,7 +36,7 @@ class TrainGraph(NamedTuple):
         wait_for_first: `session -> None`: waits until rank 0 has come there too.
     """
 
-    pipeline: pipeline.Pipeline
+    pipeline: pipeline.InputPipeline
     step: training_step.TrainStep
     runs: dict
     summary: tf.Tensor
@@ -56,7 +56,7 @@ def build_train_graph(*, config, dataset, ranks, device):
     networks = model.build_networks(
         config.architecture, model.sizes_of(config), ops_cpu.products_of_device(device.kind)
     )
-    batches = pipeline.input_pipeline(
+    batches = pipeline.InputPipeline(
         dataset, config=config, value_range=networks.value_range, ranks=ranks
     )
     d, g = [
@@ -139,9 +139,9 @@ def run_steps(run, program, *, steps, with_summary):
                 fetches = dict(fetches, summary=program.summary)
             values.update(run(fetches))
     except tf.errors.OpError:
-        program.pipeline.watch.raise_failure(steps)
+        program.pipeline.monitor.raise_failure(steps)
         raise
-    values["input_wait"] = program.pipeline.watch.share_waited(started, steps)
+    values["input_wait"] = program.pipeline.monitor.share_waited(started, steps)
     return values
 
 

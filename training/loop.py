@@ -110,7 +110,7 @@ def _loop(session, run, program, progress, checkpointer, reporter, interruption,
 
 
 def _start(session, program, progress, reporter):
-    program.pipeline.start(session, progress.step, progress.draw, progress.offset)
+    program.pipeline.start(session, progress.step, progress.draw, offset=progress.offset)
     reporter.begin(progress, session.run(program.step.readings))
 
 

@@ -1,7 +1,7 @@
-"""CIFAR-10's binary form, and the other sets that need no pictures: labels and sizes of their own."""
+"""CIFAR-10's binary form; labels and sizes of the other sets that are not image files."""
 
+import image_files
 import numpy as np
-import pictures
 import pytest
 from mnist_files import write_set
 
@@ -14,7 +14,7 @@ from options import UserError
 def write_cifar10(folder, count=4):
     """Five files of `count` records each; returns (pixels [n, 32, 32, 3], labels [n])."""
     folder.mkdir(parents=True)
-    pixels = np.stack([pictures.colours(32, 32, number) for number in range(5 * count)])
+    pixels = np.stack([image_files.colors(32, 32, number) for number in range(5 * count)])
     labels = np.arange(5 * count) % 10
     for number, name in enumerate(cifar10.FILES):
         part = slice(number * count, (number + 1) * count)
@@ -40,13 +40,13 @@ def test_cifar10(tmp_path, below):
 @pytest.mark.parametrize(
     "damage, part",
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "no whole number of records"),
-        (lambda path: path.write_bytes(b""), "no whole number of records"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "not a multiple of a record"),
+        (lambda path: path.write_bytes(b""), "not a multiple of a record"),
         (lambda path: path.write_bytes(b"\x0a" + path.read_bytes()[1:]), "holds the label 10"),
-        (lambda path: path.unlink(), "cifar-10-batches-bin, belongs there"),
+        (lambda path: path.unlink(), "cifar-10-batches-bin, is expected there"),
     ],
 )
-def test_cifar10_that_is_not_whole(tmp_path, damage, part):
+def test_damaged_cifar10_is_named(tmp_path, damage, part):
     write_cifar10(tmp_path / "cifar10")
     damage(tmp_path / "cifar10" / "data_batch_3.bin")
     with pytest.raises(UserError) as error:
@@ -57,9 +57,9 @@ def test_cifar10_that_is_not_whole(tmp_path, damage, part):
 @pytest.mark.parametrize(
     "flag, value", [("output_height", 64), ("input_width", 28), ("channels", 1)]
 )
-def test_sizes_that_are_not_the_sets_own(tmp_path, flag, value):
+def test_sizes_other_than_the_sets_own_are_refused(tmp_path, flag, value):
     write_cifar10(tmp_path / "cifar10")
-    with pytest.raises(UserError, match=f"^--{flag}: cifar10 pictures are 32x32x3"):
+    with pytest.raises(UserError, match=f"^--{flag}: cifar10 images are 32x32x3"):
         open_dataset(Config(dataset="cifar10", data_dir=str(tmp_path), **{flag: value}))
 
 
@@ -72,7 +72,7 @@ def test_fashion_mnist(tmp_path):
     assert (config.architecture, dataset.name) == ("mnist", "fashion_mnist")
 
 
-def test_labels_can_be_left_out():
+def test_labels_can_be_dropped():
     labelled = open_dataset(Config(dataset="synthetic_mnist"))[1]
     config, dataset = open_dataset(Config(dataset="synthetic_mnist", labels="none"))
     images, labels = dataset.read([3, 4])
@@ -81,12 +81,12 @@ def test_labels_can_be_left_out():
     assert (config.num_classes, config.class_names) == (0, ())
 
 
-def test_labels_of_folders_are_for_folders():
-    with pytest.raises(UserError, match="^--labels: synthetic is no folder of pictures"):
+def test_labels_from_folders_need_a_folder():
+    with pytest.raises(UserError, match="^--labels: synthetic is not a folder of images"):
         open_dataset(Config(dataset="synthetic", labels="folder"))
 
 
 @pytest.mark.parametrize("name", ["synthetic", "synthetic_mnist"])
-def test_synthetic_pictures_are_in_no_folder(name, tmp_path):
-    with pytest.raises(UserError, match=f"^--data_path: {name} pictures"):
+def test_synthetic_images_are_in_no_folder(name, tmp_path):
+    with pytest.raises(UserError, match=f"^--data_path: {name} images"):
         open_dataset(Config(dataset=name, data_path=str(tmp_path)))

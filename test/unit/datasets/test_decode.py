@@ -1,14 +1,14 @@
-"""From a picture file to pixels: the reference's crop and resize, every kind of file, broken ones."""
+"""From an image file to pixels: the reference's crop and resize, all kinds of file, broken ones."""
 
+import image_files
 import numpy as np
-import pictures
 import pytest
-from pictures import encoded, opened
+from image_files import encoded, opened
 from PIL import Image
 
-from datasets.decode import MOST_PIXELS, Framing, TooSmall, Unreadable, box_of, decode, read_header
+from datasets.decode import MAX_PIXELS, Framing, TooSmall, Unreadable, box_of, decode, read_header
 
-FACE = pictures.colours(218, 178)
+FACE = image_files.colors(218, 178)
 CROPPED = Framing(height=64, width=64, channels=3, crop=True, crop_size=(108, 108))
 
 
@@ -17,7 +17,7 @@ def whole(height, width, channels=3):
 
 
 def as_is(data, channels=3):
-    """A file's picture decoded at its own size."""
+    """A file's image decoded at its own size."""
     header = read_header(opened(data))
     return decode(opened(data), whole(header.height, header.width, channels))
 
@@ -26,8 +26,8 @@ def by_hand(image, size):
     """Bilinear resize of float [H, W, C] to (height, width) with a triangle filter, in NumPy."""
     for axis, length in enumerate(size):
         scale = image.shape[axis] / length
-        centres = (np.arange(length) + 0.5) * scale
-        distance = np.abs(np.arange(image.shape[axis]) + 0.5 - centres[:, None]) / max(scale, 1)
+        centers = (np.arange(length) + 0.5) * scale
+        distance = np.abs(np.arange(image.shape[axis]) + 0.5 - centers[:, None]) / max(scale, 1)
         weights = np.clip(1 - distance, 0, None)
         weights /= weights.sum(axis=1, keepdims=True)
         image = np.moveaxis(np.tensordot(weights, image, (1, axis)), 0, axis)
@@ -48,12 +48,12 @@ def test_crop_then_bilinear_as_pillow_does_it():
 
 
 @pytest.mark.parametrize("height, width", [(48, 80), (80, 48), (300, 20), (1, 7)])
-@pytest.mark.parametrize("picture", [FACE, FACE.transpose(1, 0, 2)], ids=["upright", "sideways"])
-def test_no_crop_resizes_the_whole_picture_to_any_shape(picture, height, width):
-    pixels = decode(opened(encoded(picture)), whole(height, width))
-    golden = Image.fromarray(picture).resize((width, height), Image.BILINEAR)
+@pytest.mark.parametrize("image", [FACE, FACE.transpose(1, 0, 2)], ids=["upright", "sideways"])
+def test_no_crop_resizes_the_whole_image_to_any_shape(image, height, width):
+    pixels = decode(opened(encoded(image)), whole(height, width))
+    golden = Image.fromarray(image).resize((width, height), Image.BILINEAR)
     assert np.array_equal(pixels, np.asarray(golden))
-    assert np.abs(pixels - by_hand(picture.astype(np.float64), (height, width))).max() <= 1.5
+    assert np.abs(pixels - by_hand(image.astype(np.float64), (height, width))).max() <= 1.5
 
 
 @pytest.mark.parametrize("size", [(100, 60), (60, 100)])
@@ -71,10 +71,10 @@ def test_a_crop_of_any_shape_keeps_its_orientation(size):
 def test_half_a_pixel_goes_to_the_even_side_as_in_the_reference(length, crop, first):
     framing = Framing(height=crop, width=crop, channels=3, crop=True, crop_size=(crop, crop))
     assert box_of(length, length, framing) == (first, first, first + crop, first + crop)
-    picture = pictures.colours(length, length)
+    image = image_files.colors(length, length)
     assert np.array_equal(
-        decode(opened(encoded(picture)), framing),
-        picture[first : first + crop, first : first + crop],
+        decode(opened(encoded(image)), framing),
+        image[first : first + crop, first : first + crop],
     )
 
 
@@ -100,15 +100,15 @@ def test_a_crop_without_a_size_has_the_outputs_shape(height, width, box):
 
 
 def test_smaller_than_the_crop_is_refused_or_padded():
-    small = pictures.colours(100, 120)
+    small = image_files.colors(100, 120)
     with pytest.raises(TooSmall, match="100x120, smaller than the crop of 108x108"):
         decode(opened(encoded(small)), CROPPED)
-    framing = CROPPED.replace(height=108, width=108, pad=True)
+    framing = CROPPED._replace(height=108, width=108, pad=True)
     golden = np.zeros((108, 108, 3), np.uint8)
     golden[4:104] = small[:, 6:114]
     assert np.array_equal(decode(opened(encoded(small)), framing), golden)
     palette = Image.fromarray(small).convert("P", palette=Image.ADAPTIVE)
-    assert decode(opened(encoded(palette)), framing)[:4].max() == 0  # black, not colour 0
+    assert decode(opened(encoded(palette)), framing)[:4].max() == 0  # black, not color 0
 
 
 # What files hold
@@ -138,7 +138,7 @@ def test_lossy_webp():
     assert np.abs(as_is(encoded(FACE, "WEBP", quality=95)).astype(int) - FACE).mean() < 8
 
 
-def test_grey_and_colour_become_each_other():
+def test_grey_and_color_become_each_other():
     grey = np.asarray(Image.fromarray(FACE).convert("L"))
     for kind in ("PNG", "BMP"):
         assert np.array_equal(as_is(encoded(grey, kind)), np.stack([grey] * 3, axis=-1))
@@ -189,7 +189,7 @@ def test_what_is_transparent_is_laid_on_white():
     assert (as_is(encoded(grey), channels=1)[:50] == 255).all()
 
 
-def test_a_transparent_colour_is_laid_on_white():
+def test_a_transparent_color_is_laid_on_white():
     flat = np.zeros((6, 6, 3), np.uint8)
     flat[:3] = (10, 20, 30)
     pixels = as_is(encoded(Image.fromarray(flat), transparency=(10, 20, 30)))
@@ -201,7 +201,7 @@ def test_a_transparent_colour_is_laid_on_white():
         assert (pixels[:3] == 255).all() and (pixels[3:] == 0).all()
 
 
-STORED = {  # EXIF's orientation: how the stored rows and columns come from the upright picture
+STORED = {  # EXIF's orientation: how the stored rows and columns come from the upright image
     1: lambda p: p,
     2: lambda p: p[:, ::-1],
     3: lambda p: p[::-1, ::-1],
@@ -215,16 +215,16 @@ STORED = {  # EXIF's orientation: how the stored rows and columns come from the 
 
 @pytest.mark.parametrize("orientation", sorted(STORED))
 @pytest.mark.parametrize("kind, options", [("PNG", {}), ("WEBP", {"lossless": True})])
-def test_pictures_are_turned_upright(orientation, kind, options):
+def test_images_are_turned_upright(orientation, kind, options):
     stored = np.ascontiguousarray(STORED[orientation](FACE))
-    data = encoded(stored, kind, exif=pictures.exif(orientation), **options)
+    data = encoded(stored, kind, exif=image_files.exif(orientation), **options)
     assert read_header(opened(data))[:2] == (218, 178)
     assert np.array_equal(as_is(data), FACE)
 
 
 def test_a_jpeg_is_turned_upright_before_the_crop():
     data = encoded(
-        np.ascontiguousarray(np.rot90(FACE, 1)), "JPEG", quality=95, exif=pictures.exif(6, "<")
+        np.ascontiguousarray(np.rot90(FACE, 1)), "JPEG", quality=95, exif=image_files.exif(6, "<")
     )
     upright = np.rot90(np.asarray(Image.open(opened(data))), -1)
     golden = Image.fromarray(np.ascontiguousarray(upright[55:163, 35:143])).resize(
@@ -240,18 +240,18 @@ def test_a_jpeg_is_turned_upright_before_the_crop():
         b"Exif\0\0",
         b"Exif\0\0MM\0*\xff\xff\xff\xff",
         b"Exif\0\0garbage",
-        pictures.exif(9),
-        pictures.exif(6)[:-9],
+        image_files.exif(9),
+        image_files.exif(6)[:-9],
     ],
 )
-def test_broken_exif_does_not_cost_a_picture(block):
+def test_broken_exif_does_not_cost_an_image(block):
     assert np.array_equal(as_is(encoded(FACE, "PNG", exif=block)), FACE)
 
 
-# What is no picture, or a broken one
+# Not an image, or a broken one
 
 
-def test_what_is_no_picture():
+def test_what_is_not_an_image():
     for data in (b"", b"just text, renamed to .jpg", b"\xff\xd8\xff", b"GIF89a", b"BM"):
         for reading in (read_header, lambda file: decode(file, whole(8, 8))):
             with pytest.raises(Unreadable) as refusal:
@@ -267,21 +267,21 @@ def test_a_truncated_file(kind):
 
 
 def test_a_declared_size_is_refused_before_it_is_decoded(recwarn):
-    for height, width in ((60000, 60000), (1, MOST_PIXELS + 1), (9500, 9500)):
+    for height, width in ((60000, 60000), (1, MAX_PIXELS + 1), (9500, 9500)):
         for reading in (read_header, lambda file: decode(file, whole(8, 8))):
             with pytest.raises(Unreadable, match=f"declares {height}x{width} pixels"):
-                reading(opened(pictures.bomb(height, width)))
+                reading(opened(image_files.bomb(height, width)))
     assert not recwarn.list
 
 
-def test_every_broken_byte_is_a_picture_or_unreadable():
+def test_a_flipped_byte_is_an_image_or_unreadable():
     """Single flipped bytes in each kind of file: never another exception than Unreadable."""
     random = np.random.RandomState(4)
-    small = pictures.colours(20, 24)
+    small = image_files.colors(20, 24)
     refused = 0
     for kind in ("JPEG", "PNG", "BMP", "GIF", "WEBP"):
         data = (
-            encoded(small, kind, exif=pictures.exif(6))
+            encoded(small, kind, exif=image_files.exif(6))
             if kind not in ("BMP", "GIF")
             else encoded(small, kind)
         )

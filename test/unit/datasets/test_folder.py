@@ -1,11 +1,11 @@
-"""Finding the pictures of a folder: names, nesting, links, patterns, classes."""
+"""Finding the images of a folder: names, nesting, links, patterns, classes."""
 
 import os
 
-import pictures
+import image_files
 import pytest
 
-from datasets.folder import find_pictures
+from datasets.folder import find_images
 from options import UserError
 
 
@@ -24,7 +24,7 @@ def touch(root, *names):
 
 
 def found(root, **options):
-    return list(find_pictures(str(root), name="set", **options).names)
+    return list(find_images(str(root), name="set", **options).names)
 
 
 def test_every_common_kind_in_any_case_and_depth(root):
@@ -43,18 +43,18 @@ def test_names_in_any_script(root):
         "é\u0301.png",
     ]
     for number, name in enumerate(names):
-        pictures.write(root / name, pictures.colours(5, 4, seed=number))
-    source = find_pictures(str(root), name="set")
+        image_files.write(root / name, image_files.colors(5, 4, seed=number))
+    source = find_images(str(root), name="set")
     assert sorted(source.names) == sorted(names)
     for index, name in enumerate(source.names):
         with source.open(index) as file:
             assert file.read() == (root / name).read_bytes()
 
 
-def test_a_name_that_is_no_unicode(root):
+def test_a_name_that_is_not_unicode(root):
     with open(os.path.join(os.fsencode(str(root)), b"\xff\xfe.jpg"), "wb") as file:
         file.write(b"x")
-    source = find_pictures(str(root), name="set")
+    source = find_images(str(root), name="set")
     with source.open(0) as file:
         assert file.read() == b"x"
     assert len(source.stamp()) == 64
@@ -85,7 +85,7 @@ def test_links_are_followed_and_loops_end(root, tmp_path):
         "real/deep/b.jpg",
     ]
     with pytest.raises(OSError):  # named and counted when it is read
-        find_pictures(str(root), name="set").open(names.index("dead.jpg"))
+        find_images(str(root), name="set").open(names.index("dead.jpg"))
 
 
 def test_a_link_to_the_folder_itself(root, tmp_path):
@@ -94,7 +94,7 @@ def test_a_link_to_the_folder_itself(root, tmp_path):
     assert found(tmp_path / "link") == ["a.jpg"]
 
 
-def test_a_pipe_is_no_picture(root):
+def test_a_pipe_is_not_an_image(root):
     touch(root, "a.jpg")
     os.mkfifo(str(root / "pipe.jpg"))
     assert found(root) == ["a.jpg"]
@@ -117,45 +117,45 @@ def test_a_pattern(root, pattern, names):
 
 def test_classes_are_the_first_folders_sorted(root):
     touch(root, "dog/1.jpg", "cat/2.jpg", "cat/deep/3.jpg", "狐/4.jpg")
-    source = find_pictures(str(root), name="set", labelled=True)
+    source = find_images(str(root), name="set", labelled=True)
     assert source.class_names == ("cat", "dog", "狐")
     assert [source.class_names[k] for k in source.classes] == [
         name.split("/")[0] for name in source.names
     ]
-    unlabelled = find_pictures(str(root), name="set")
+    unlabelled = find_images(str(root), name="set")
     assert unlabelled.class_names == () and unlabelled.classes.tolist() == [0] * 4
 
 
-def test_a_picture_without_a_class_is_named(root):
+def test_an_image_without_a_class_is_named(root):
     touch(root, "dog/1.jpg", "stray.jpg")
     with pytest.raises(UserError, match="--labels: stray.jpg"):
-        find_pictures(str(root), name="set", labelled=True)
+        find_images(str(root), name="set", labelled=True)
 
 
 def test_nothing_there(root, tmp_path):
     with pytest.raises(UserError, match="--data_path: there is no folder .*missing"):
-        find_pictures(str(tmp_path / "missing"), name="set")
-    with pytest.raises(UserError, match="--data_path: no pictures .* among the 0 files in"):
-        find_pictures(str(root), name="set")
+        find_images(str(tmp_path / "missing"), name="set")
+    with pytest.raises(UserError, match="--data_path: no images .* among the 0 files in"):
+        find_images(str(root), name="set")
     touch(root, "notes.txt")
     with pytest.raises(UserError, match="--data_path: there is no folder"):
-        find_pictures(str(root / "notes.txt"), name="set")
+        find_images(str(root / "notes.txt"), name="set")
     with pytest.raises(
         UserError, match=r"--input_fname_pattern: '\*.jpg' matches none of the 1 file"
     ):
-        find_pictures(str(root), name="set", pattern="*.jpg")
+        find_images(str(root), name="set", pattern="*.jpg")
 
 
 def test_the_stamp_follows_every_change(root):
     touch(root, "a.jpg", "b.jpg")
-    stamps = [find_pictures(str(root), name="set").stamp() for _ in range(2)]
+    stamps = [find_images(str(root), name="set").stamp() for _ in range(2)]
     assert stamps[0] == stamps[1]
     (root / "a.jpg").write_bytes(b"longer")
-    stamps.append(find_pictures(str(root), name="set").stamp())
+    stamps.append(find_images(str(root), name="set").stamp())
     os.utime(str(root / "b.jpg"), (1, 1))
-    stamps.append(find_pictures(str(root), name="set").stamp())
+    stamps.append(find_images(str(root), name="set").stamp())
     os.rename(str(root / "b.jpg"), str(root / "c.jpg"))
-    stamps.append(find_pictures(str(root), name="set").stamp())
+    stamps.append(find_images(str(root), name="set").stamp())
     touch(root, "d.jpg")
-    stamps.append(find_pictures(str(root), name="set").stamp())
+    stamps.append(find_images(str(root), name="set").stamp())
     assert len(set(stamps)) == 5

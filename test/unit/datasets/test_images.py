@@ -1,15 +1,15 @@
-"""A folder of pictures as a data set: what is found, what is made of it, bad files, labels."""
+"""A folder of images as a data set: what is found, what is made of it, bad files, labels."""
 
 import threading
 
+import image_files
 import numpy as np
-import pictures
 import pytest
 
 from config import Config
 from datasets import survey
 from datasets.decode import Framing
-from datasets.folder import find_pictures
+from datasets.folder import find_images
 from datasets.images import Reader, allowance
 from datasets.registry import open_dataset
 from options import UserError
@@ -26,7 +26,7 @@ def root(tmp_path):
 
 def fill(root, count=6, height=20, width=16):
     for number in range(count):
-        pictures.write(root / f"{number:02d}.png", pictures.colours(height, width, number))
+        image_files.write(root / f"{number:02d}.png", image_files.colors(height, width, number))
     return root
 
 
@@ -42,10 +42,10 @@ def refusal(*arguments, **options):
 
 
 def golden(number, size, box=None, seen=(20, 16)):
-    """Picture `number` of `fill` at (height, width), of the crop `box` if there is one."""
+    """Image `number` of `fill` at (height, width), of the crop `box` if there is one."""
     from PIL import Image
 
-    image = Image.fromarray(pictures.colours(seen[0], seen[1], number))
+    image = Image.fromarray(image_files.colors(seen[0], seen[1], number))
     return np.asarray((image.crop(box) if box else image).resize(size[::-1], Image.BILINEAR))
 
 
@@ -99,50 +99,51 @@ def test_celeba_is_cropped_as_the_reference_does(root):
 def test_made_64x64_unless_all_are_smaller(root):
     fill(root)
     assert opened(root)[1].image_shape == (20, 16, 3)
-    pictures.write(root / "wide.png", pictures.colours(10, 64))
+    image_files.write(root / "wide.png", image_files.colors(10, 64))
     assert opened(root)[1].image_shape == (64, 64, 3)
 
 
-def test_mixed_modes_are_brought_to_what_most_are(root, capsys):
+def test_mixed_modes_are_converted_to_the_most_common(root, capsys):
     from PIL import Image
 
     fill(root, count=3)
     for number in range(4):
-        pictures.write(root / f"grey{number}.png", pictures.colours(20, 16, number)[..., 0])
-    pictures.write(root / "palette.png", Image.fromarray(pictures.colours(20, 16)).convert("P"))
+        image_files.write(root / f"grey{number}.png", image_files.colors(20, 16, number)[..., 0])
+    image_files.write(
+        root / "palette.png", Image.fromarray(image_files.colors(20, 16)).convert("P")
+    )
     config, dataset = opened(root, **SIZE)
     assert (config.channels, dataset.image_shape) == (3, (8, 6, 3))  # 4 of 8 are grey
-    pictures.write(root / "grey5.png", pictures.colours(20, 16)[..., 0])
+    image_files.write(root / "grey5.png", image_files.colors(20, 16)[..., 0])
     config, dataset = opened(root, **SIZE)
     assert config.channels == 1 and dataset.read(range(9))[0].shape == (9, 8, 6, 1)
     assert "modes L (5) RGB (3) P (1)" in capsys.readouterr().out
     assert opened(root, channels=3, **SIZE)[1].read(range(9))[0].shape == (9, 8, 6, 3)
 
 
-def test_one_line_says_what_was_found(root, capsys):
+def test_one_line_describes_the_set(root, capsys):
     fill(root)
     opened(root, crop=True, input_height=12, **SIZE)
     assert capsys.readouterr().out == (
-        f"set: 6 pictures in {root}; all 20x16 (height x width), mode RGB; made 8x6 RGB, the centre 12x12 "
-        "cut out\n"
+        f"set: 6 images in {root}; all 20x16 (height x width), mode RGB; made 8x6 RGB, cropped to "
+        "the center 12x12\n"
     )
-    pictures.write(root / "cat" / "x.png", pictures.colours(30, 7))
+    image_files.write(root / "cat" / "x.png", image_files.colors(30, 7))
     (root / "broken.png").write_bytes(b"")
     opened(root, channels=1)
     assert capsys.readouterr().out == (
-        f"set: 8 pictures in {root}; 20x7 to 30x16 (height x width), mode RGB; 1 unreadable; made 20x16 "
-        "grey, whole\n"
+        f"set: 8 images in {root}; 20x7 to 30x16 (height x width), mode RGB; 1 unreadable; "
+        "made 20x16 grey, whole\n"
     )
 
 
 def test_no_more_headers_are_read_than_needed(root, monkeypatch, capsys):
     fill(root, count=12)
-    monkeypatch.setattr(survey, "HEADERS_LOOKED_AT", 5)
-    source = find_pictures(str(root), name="set")
-    asked = []
-    headers = survey.look(
-        source._replace(open=lambda index: asked.append(index) or source.open(index))
-    )
+    monkeypatch.setattr(survey, "MAX_HEADERS", 5)
+    source = find_images(str(root), name="set")
+    asked, really_open = [], source.open
+    monkeypatch.setattr(source, "open", lambda index: asked.append(index) or really_open(index))
+    headers = survey.look(source)
     assert sorted(headers) == asked and len(set(asked)) == 5
     opened(root)
     assert "of 5 looked at: all 20x16" in capsys.readouterr().out
@@ -153,11 +154,11 @@ def test_no_more_headers_are_read_than_needed(root, monkeypatch, capsys):
 
 def test_smaller_than_the_crop_names_the_file(root, monkeypatch):
     fill(root)
-    pictures.write(root / "00tiny.png", pictures.colours(5, 30))
+    image_files.write(root / "00tiny.png", image_files.colors(5, 30))
     line = refusal(root, crop=True, input_height=10)
     assert line.startswith("--crop: 00tiny.png is 5x30, smaller than the crop of 10x10; --pad")
     assert opened(root, crop=True, input_height=10, pad=True)[1].num_examples == 7
-    monkeypatch.setattr(survey, "HEADERS_LOOKED_AT", 1)  # not seen until it is read
+    monkeypatch.setattr(survey, "MAX_HEADERS", 1)  # not seen until it is read
     dataset = opened(root, crop=True, input_height=10, **SIZE)[1]
     with pytest.raises(UserError, match="^--crop: 00tiny.png is 5x30"):
         dataset.read(range(7))
@@ -167,7 +168,7 @@ def test_sets_that_cannot_be_opened(root, tmp_path):
     assert "--data_path" in refusal(root)
     assert "--data_path" in refusal(root / "missing")
     (root / "a.jpg").write_bytes(b"text")
-    assert "none of the 1 pictures looked at can be read; the last: a.jpg: no picture" in refusal(
+    assert "none of the 1 images looked at can be read; the last: a.jpg: not an image" in refusal(
         root
     )
     assert "--input_fname_pattern" in refusal(root, input_fname_pattern="*.png")
@@ -216,22 +217,22 @@ def test_too_many_bad_files(root, capsys):
     dataset = opened(root, **SIZE)[1]  # 1 % of 6, rounded up, is 1
     with pytest.raises(UserError) as error:
         dataset.read(range(6))
-    assert str(error.value).startswith(f"--max_bad_files: 2 of the 6 pictures in {root}")
+    assert str(error.value).startswith(f"--max_bad_files: 2 of the 6 images in {root}")
     assert "03.png" in str(error.value)
     assert "01.png" in capsys.readouterr().err
 
 
-def test_a_set_without_one_sound_picture(root):
+def test_a_set_without_a_readable_image(root):
     fill(root)
     spoil(root, *range(6))
-    reader = Reader(find_pictures(str(root), name="set"), Framing(8, 6, 3), max_bad_files="100%")
-    with pytest.raises(UserError, match="--data_path: not one picture in .* can be read"):
+    reader = Reader(find_images(str(root), name="set"), Framing(8, 6, 3), max_bad_files="100%")
+    with pytest.raises(UserError, match="--data_path: no image in .* can be read"):
         reader.read([0])
 
 
-def test_a_bomb_is_a_bad_file(root, capsys):
+def test_an_image_that_declares_a_huge_size_is_a_bad_file(root, capsys):
     fill(root)
-    (root / "03.png").write_bytes(pictures.bomb())
+    (root / "03.png").write_bytes(image_files.bomb())
     pixels, _ = opened(root, **SIZE)[1].read([3])
     assert np.array_equal(pixels[0], golden(4, (8, 6)))
     assert "03.png: declares 60000x60000 pixels" in capsys.readouterr().err
@@ -283,7 +284,7 @@ def test_reading_from_many_threads(root, capsys):
 
 def test_folders_as_labels(root):
     for number, name in enumerate(("dog/a", "cat/b", "cat/c", "狐/d")):
-        pictures.write(root / (name + ".png"), pictures.colours(20, 16, number))
+        image_files.write(root / (name + ".png"), image_files.colors(20, 16, number))
     config, dataset = opened(root, labels="folder", **SIZE)
     assert (config.num_classes, config.class_names) == (3, ("cat", "dog", "狐"))
     pixels, labels = dataset.read(range(4))
@@ -294,8 +295,8 @@ def test_folders_as_labels(root):
 
 
 def test_a_replacement_brings_its_own_label(root):
-    pictures.write(root / "cat" / "1.png", pictures.colours(20, 16))
-    pictures.write(root / "dog" / "1.png", pictures.colours(20, 16, 1))
+    image_files.write(root / "cat" / "1.png", image_files.colors(20, 16))
+    image_files.write(root / "dog" / "1.png", image_files.colors(20, 16, 1))
     (root / "cat" / "2.png").write_bytes(b"")
     _, labels = opened(root, labels="folder", **SIZE)[1].read([0, 1, 2])
     assert labels.tolist() == [[1, 0], [0, 1], [0, 1]]

@@ -1,4 +1,4 @@
-"""What the pipeline tells of itself: how long a step waited for its batch, why there is none."""
+"""The input monitor: how long a step waited for its batch, and why there is none."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 import checkpoint
 import utils
 from config import Config
-from datasets import pipeline, synthetic
+from datasets import pipeline
 from datasets.registry import open_dataset
 from devices.device import open_device
 from devices.ranks import SINGLE_PROCESS
@@ -40,52 +40,52 @@ def clock(monkeypatch):
 
 
 def test_the_share_of_a_step_that_was_waited(clock):
-    watch = pipeline.InputMonitor()
-    watch.start(step=5, draw=1)
+    monitor = pipeline.InputMonitor()
+    monitor.start(step=5, stream=1)
     for now, step in ((100.0, 5), (103.0, 6), (113.0, 7)):
         clock(now)
-        watch.ready(step, 1)
+        monitor.ready(step, 1)
     clock(104.0)
-    assert watch.share_waited(started=101.0) == 0  # it was there before it was needed
-    assert watch.share_waited(started=102.0) == 0.5  # 102 .. 103 of 102 .. 104
-    assert watch.share_waited(started=102.0) == 1  # never more than all of it
+    assert monitor.share_waited(started=101.0) == 0  # it was ready before it was needed
+    assert monitor.share_waited(started=102.0) == 0.5  # 102 .. 103 of 102 .. 104
+    assert monitor.share_waited(started=102.0) == 1  # never more than all of it
 
 
 def test_a_restart_forgets_what_was_ready(clock):
-    watch = pipeline.InputMonitor()
-    watch.start(step=0, draw=0)
+    monitor = pipeline.InputMonitor()
+    monitor.start(step=0, stream=0)
     clock(3.0)
-    watch.ready(0, 0)
-    watch.start(step=0, draw=1)
-    watch.ready(1, 0)  # a thread of the stream before
+    monitor.ready(0, 0)
+    monitor.start(step=0, stream=1)
+    monitor.ready(1, 0)  # a thread of the stream before
     clock(9.0)
-    watch.ready(0, 1)
+    monitor.ready(0, 1)
     clock(10.0)
-    assert watch.share_waited(started=8.0) == 0.5
+    assert monitor.share_waited(started=8.0) == 0.5
 
 
 def test_only_the_next_steps_failure_is_raised():
-    watch = pipeline.InputMonitor()
-    watch.start(step=0, draw=0)
-    watch.failed(1, 0, UserError("gone"))
-    watch.raise_failure()
-    watch.share_waited(started=0.0)
+    monitor = pipeline.InputMonitor()
+    monitor.start(step=0, stream=0)
+    monitor.failed(1, 0, UserError("gone"))
+    monitor.raise_failure()
+    monitor.share_waited(started=0.0)
     with pytest.raises(pipeline.InputError, match="^gone$"):
-        watch.raise_failure()
+        monitor.raise_failure()
 
 
-def test_input_that_fails_ends_the_run_in_one_line_and_keeps_its_work(graph, tmp_path):
+def test_input_that_fails_ends_the_run_in_one_line_and_keeps_its_work(graph, tmp_path, monkeypatch):
     del graph
     config, dataset = open_dataset(SMALL.replace(out_dir=str(tmp_path), out_name="run"))
     fatal = set(pipeline.batch_indices(dataset, 4, config=config))
-    sound_read = synthetic.coloured_discs(height=16, width=16).read
+    sound_read = dataset.read
 
     def read(indices):
         if fatal.issuperset(indices):
             raise UserError("--max_bad_files: enough")
         return sound_read(indices)
 
-    dataset = dataset._replace(read=read)
+    monkeypatch.setattr(dataset, "read", read)
     device = open_device(config)
     with run.opened_run(
         config, dataset, SINGLE_PROCESS, session_config=device.session_config

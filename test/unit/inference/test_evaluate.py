@@ -32,7 +32,7 @@ def mnist_run(tmp_path):
     """A run with two checkpoints on a small set in MNIST's format, whose digits are discs."""
     folder = tmp_path / "data"
     folder.mkdir()
-    discs = synthetic.labelled_discs()
+    discs = synthetic.LabelledDiscs()
     for part, first in (("train", 0), ("test", COUNTS["train"])):
         images, labels = discs.read(np.arange(first, first + COUNTS[part]))
         for name, items in zip(mnist.FILES[part], (images[..., 0], labels.argmax(1))):

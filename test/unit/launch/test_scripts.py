@@ -10,9 +10,6 @@ import pytest
 from launching import CASE, FULL, LAST, PERFORMANCE, Project, log_of, on_a_terminal, read, wait_for
 from paths import ROOT
 
-from datasets import registry
-from datasets.names import DATA_SETS
-
 
 @pytest.fixture
 def project(tmp_path):
@@ -188,15 +185,11 @@ def test_the_launcher_needs_no_package():
     assert subprocess.run(command, cwd="/").returncode == 0
 
 
-def test_the_data_sets_are_those_of_main():
-    assert sorted(DATA_SETS) == sorted(registry.OPENERS)
-
-
 def test_a_folder_without_data(project):
     path = os.path.dirname(project.write("d/empty/notes.txt"))
     result = project.run(PERFORMANCE, "--data_path=" + path)
     assert result.returncode == 2
-    assert result.stderr.startswith(f"--data_path={path}: holds no pictures")
+    assert result.stderr.startswith(f"--data_path={path}: holds no images")
 
 
 # ---- the output folder ----

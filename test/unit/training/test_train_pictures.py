@@ -3,7 +3,7 @@
 import json
 
 import numpy as np
-import pictures
+import image_files
 import pytest
 
 import main
@@ -36,9 +36,9 @@ def root(tmp_path, graph):
     """Two classes of six pictures each."""
     del graph
     for number in range(12):
-        pictures.write(
+        image_files.write(
             tmp_path / "set" / ("cat" if number % 2 else "dog") / f"{number}.png",
-            pictures.colours(20, 24, number),
+            image_files.colors(20, 24, number),
         )
     return tmp_path
 
@@ -93,7 +93,7 @@ def test_a_resumed_run_sees_the_same_replacements(root):
 def test_too_many_bad_files_end_a_run_with_its_checkpoint(root):
     for name in ("cat/3.png", "dog/4.png"):
         (root / "set" / name).write_bytes(b"")
-    with pytest.raises(UserError, match="^--max_bad_files: 2 of the 12 pictures"):
+    with pytest.raises(UserError, match="^--max_bad_files: 2 of the 12 images"):
         run(root, "run", max_bad_files="1")
     done = len(losses(root, "run"))
     assert done < 6
@@ -103,13 +103,13 @@ def test_too_many_bad_files_end_a_run_with_its_checkpoint(root):
 
 
 def test_more_than_one_batch_is_needed(root):
-    with pytest.raises(UserError, match="^--batch_size: 13 .* more than the 12 pictures of set"):
+    with pytest.raises(UserError, match="^--batch_size: 13 .* more than the 12 images of set"):
         run(root, "run", batch_size=13)
 
 
 def test_a_set_that_has_changed_makes_another_run(root):
     run(root, "run", epoch=1)
-    pictures.write(root / "set" / "cat" / "new.png", pictures.colours(20, 24, 99))
+    image_files.write(root / "set" / "cat" / "new.png", image_files.colors(20, 24, 99))
     with pytest.raises(UserError, match="^--dataset: num_examples of set was 12 .* and is 13 now"):
         run(root, "run", epoch=2)
     assert len(losses(root, "run")) == 3

@@ -1,4 +1,4 @@
-"""Pictures and picture files for tests: known pixels, every kind of file."""
+"""Images and image files for tests: known pixels, every kind of file."""
 
 import io
 import struct
@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 
-def colours(height, width, seed=0):
-    """A smooth colour picture without any symmetry: uint8 [height, width, 3]."""
+def colors(height, width, seed=0):
+    """A smooth color image without any symmetry: uint8 [height, width, 3]."""
     random = np.random.RandomState(seed)
     y, x = np.mgrid[0:height, 0:width]
     waves = [
@@ -20,7 +20,7 @@ def colours(height, width, seed=0):
 
 
 def encoded(image, kind="PNG", **options):
-    """The bytes of a picture (array or Pillow image) as a file of a kind."""
+    """The bytes of an image (array or Pillow image) as a file of a kind."""
     file = io.BytesIO()
     image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     image.save(file, kind, **options)
@@ -33,7 +33,7 @@ def opened(data):
 
 
 def write(path, image, **options):
-    """Writes a picture under a path (pathlib), folders included; the kind is the name's."""
+    """Writes an image to a path (pathlib), folders included; the name says the kind."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     image.save(str(path), **options)
