@@ -13,7 +13,7 @@ import os
 from typing import Any, Dict, FrozenSet, List, Optional, Tuple
 
 from config_npu import NpuOptions
-from datasets.names import DATA_SETS
+from datasets.registry import DATASETS
 from options import UserError, from_dataset, option, options_of
 
 VERSION = "2.0"
@@ -54,7 +54,7 @@ class Config(NpuOptions):
     freeze_discriminator: bool = option(False, "Freeze the discriminator into a GraphDef.",
         job="inference.export.freeze", may_change=True)
 
-    dataset: str = option("celebA", f"{', '.join(DATA_SETS)}, or the "
+    dataset: str = option("celebA", f"{', '.join(DATASETS)}, or the "
         "name of a folder of images in --data_dir. With --data_path its default is that folder's name.",
         section="The data", common=True, high=200)
     data_dir: str = option("./data", "The folder above the data sets.", path=True, may_change=True)

@@ -13,7 +13,7 @@ NETWORKS = ("model", "ops", "ops_cpu")
 MAY_IMPORT = {
     "options": (),
     "config_npu": ("options",),
-    "config": ("options", "config_npu", "datasets.names"),
+    "config": ("options", "config_npu", "datasets.registry"),
     "flags_file": ("options", "config"),
     "interpreter": (),
     "ops_cpu": (),
