@@ -123,7 +123,7 @@ def test_each_choice_of_options_has_its_own_packed_set(root, options):
 
 
 def interrupted(root, monkeypatch, after):
-    """Packs until so many pictures are decoded, then stops as Ctrl-C does."""
+    """Packs until so many images are decoded, then stops as Ctrl-C does."""
     with monkeypatch.context() as patch:
         calls = []
 
