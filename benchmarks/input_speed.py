@@ -43,14 +43,14 @@ def main():
         make_pictures(pictures, options.pictures)
         rates = measured_rates(pictures, options)
         waits = {
-            name: real_run(pictures, folder, cache, options)
+            name: real_run(pictures, folder, options, cache=cache)
             for name, cache in (("decoding", "off"), ("packed", os.path.join(folder, "cache")))
             if options.steps > STEPS_LEFT_OUT
         }
         bytes_each = np.mean(
             [os.path.getsize(os.path.join(pictures, name)) for name in os.listdir(pictures)]
         )
-    report(rates, waits, int(bytes_each), options)
+    report(rates, waits, options, bytes_each=int(bytes_each))
 
 
 def parsed_options():
@@ -102,12 +102,12 @@ def measured_rates(pictures, options):
         for _ in range(options.repeats + 1):
             for name, threads, dataset, passes in ways:
                 rates.setdefault((name, threads), []).append(
-                    rate(dataset, threads, passes, options)
+                    rate(dataset, options, threads=threads, passes=passes)
                 )
     return {way: measured[1:] for way, measured in rates.items()}  # the first one warms up
 
 
-def rate(dataset, threads, passes, options):
+def rate(dataset, options, *, threads, passes):
     """Images/s of reading the set `passes` times in shuffled batches, each on one of the threads."""
     order = np.random.RandomState(2).permutation(dataset.num_examples)
     batches = [
@@ -121,7 +121,7 @@ def rate(dataset, threads, passes, options):
         return len(order) * passes / (time.perf_counter() - start)
 
 
-def real_run(pictures, folder, cache, options):
+def real_run(pictures, folder, options, *, cache):
     """Mean share of step time spent waiting for input, and ms a step, in a run of its own process."""
     name = "run-" + os.path.basename(cache)
     subprocess.check_call(
@@ -159,9 +159,10 @@ def real_run(pictures, folder, cache, options):
     }
 
 
-def report(rates, waits, bytes_each, options):
+def report(rates, waits, options, *, bytes_each):
     print(
-        f"\n{options.pictures:,} JPEGs of 218x178, {bytes_each:,} bytes each -> 108x108 -> 64x64; {os.cpu_count()} CPUs, Python {platform.python_version()}, Pillow {PIL.__version__}"
+        f"\n{options.pictures:,} JPEGs of 218x178, {bytes_each:,} bytes each -> 108x108 -> 64x64; "
+        f"{os.cpu_count()} CPUs, Python {platform.python_version()}, Pillow {PIL.__version__}"
     )
     print("{:<24}{:>16}{:>16}".format("images/s", "median", "best"))
     for (way, threads), measured in rates.items():

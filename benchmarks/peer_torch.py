@@ -36,12 +36,12 @@ def main(architecture, batch_size):
         x = torch.rand(count, *pair[2]).contiguous(memory_format=torch.channels_last)
         y = functional.one_hot(torch.randint(CLASSES, (count,)), CLASSES)[:, : pair[3]].float()
         z = 2 * torch.rand(count, Z_DIM) - 1
-        step(generator, discriminator, optimizers, x, y, z)
+        step(generator, discriminator, optimizers, x=x, y=y, z=z)
 
     serve(iterate)
 
 
-def step(generator, discriminator, optimizers, x, y, z):
+def step(generator, discriminator, optimizers, *, x, y, z):
     """D once, then G twice on the same z and labels."""
     d_optimizer, g_optimizer = optimizers
     fakes = generator(z, y)

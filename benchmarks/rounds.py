@@ -68,11 +68,13 @@ def serve(iterate, *, profile=dict, warm_up=3):
     print("warm", file=answers, flush=True)
     for line in sys.stdin:
         command, *arguments = line.split()
-        answer = {
-            "run": lambda: _times(iterate, int(arguments[0])),
-            "profile": profile,
-            "peak": lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        }[command]()
+        if command == "run":
+            answer = _times(iterate, int(arguments[0]))
+        elif command == "profile":
+            answer = profile()
+        else:
+            assert command == "peak", command
+            answer = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps(answer), file=answers, flush=True)
 
 

@@ -50,7 +50,7 @@ def main(argv=None):
     estimated = estimate(
         step_seconds, bytes_averaged, link_gbit=options.link_gbit, latency_us=options.latency_us
     )
-    report_estimate(estimated, step_seconds, bytes_averaged, options)
+    report_estimate(estimated, options, step_seconds=step_seconds, bytes_averaged=bytes_averaged)
     print(
         json.dumps(
             {
@@ -147,10 +147,11 @@ def report(found, options):
         )
 
 
-def report_estimate(efficiencies, step_seconds, bytes_averaged, options):
+def report_estimate(efficiencies, options, *, step_seconds, bytes_averaged):
     """Prints the table of the estimate, and draws it."""
     print(
-        f"estimate: step {1e3 * step_seconds:.1f} ms, {bytes_averaged / 1e6:.1f} MB averaged a step, link {options.link_gbit:g} Gbit/s, latency {options.latency_us:g} us"
+        f"estimate: step {1e3 * step_seconds:.1f} ms, {bytes_averaged / 1e6:.1f} MB averaged a step, "
+        f"link {options.link_gbit:g} Gbit/s, latency {options.latency_us:g} us"
     )
     speeds = {n: n * options.batch_size / step_seconds * each for n, each in efficiencies.items()}
     print("{:>8}{:>12}{:>14}".format("devices", "efficiency", "images/s"))

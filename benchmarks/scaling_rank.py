@@ -19,7 +19,7 @@ from devices.ranks import SINGLE_PROCESS, Barrier, guarded
 WARM_UP = 3
 
 
-def main(architecture, batch_size, threads, turns, steps):
+def main(architecture, batch_size, *, threads, turns, steps):
     tf.disable_v2_behavior()
     tf.logging.set_verbosity(tf.logging.ERROR)
     config, dataset = own.random_inputs(architecture, int(batch_size))
@@ -60,4 +60,4 @@ def _bytes_averaged(graph):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:3], threads=sys.argv[3], turns=sys.argv[4], steps=sys.argv[5])

@@ -50,14 +50,14 @@ def run_with(proto):
 )
 def test_what_is_passed_over_in_silence_is_noted(parameters, problem):
     with factory.adapter() as npu_bridge:
-        npu_bridge.npu_init
+        _ = npu_bridge.npu_init
         run_with(config_with(**parameters))
         assert npu_bridge.record.of("session")[0]["problems"] == [problem]
 
 
 def test_rewrites_left_on_are_noted():
     with factory.adapter() as npu_bridge:
-        npu_bridge.npu_init
+        _ = npu_bridge.npu_init
         proto = config_with(use_off_line_b=True)
         proto.graph_options.rewrite_options.remapping = proto.graph_options.rewrite_options.DEFAULT
         run_with(proto)
@@ -66,7 +66,7 @@ def test_rewrites_left_on_are_noted():
 
 def test_the_first_sessions_options_win():
     with factory.adapter() as npu_bridge:
-        npu_bridge.npu_init
+        _ = npu_bridge.npu_init
         run_with(config_with(use_off_line_b=True, session_device_id_i=0))
         run_with(config_with(use_off_line_b=True, session_device_id_i=1))
         first, second = npu_bridge.record.of("session")
@@ -85,7 +85,7 @@ def test_the_first_sessions_options_win():
 )
 def test_what_ends_the_process_ends_the_test(parameters):
     with factory.adapter() as npu_bridge:
-        npu_bridge.npu_init
+        _ = npu_bridge.npu_init
         with pytest.raises(npu_bridge.options.Aborted):
             run_with(config_with(use_off_line_b=True, **parameters))
 
@@ -93,7 +93,7 @@ def test_what_ends_the_process_ends_the_test(parameters):
 @pytest.mark.parametrize("release, captured", [("r1.3", 0), ("r1.9", 1), ("r1.15", 1)])
 def test_plain_sessions_are_captured(release, captured):
     with factory.adapter(release) as npu_bridge:
-        npu_bridge.npu_init
+        _ = npu_bridge.npu_init
         run_with(None)
         assert len(npu_bridge.record.of("session_captured")) == captured
     before = tf.Session.__init__
@@ -118,7 +118,7 @@ def test_what_each_release_has():
 def counting(graph):
     """(fake adapter, session, a train op that counts, the count)."""
     with factory.adapter() as npu_bridge:
-        npu_bridge.npu_init
+        _ = npu_bridge.npu_init
         count = tf.get_variable("count", [], tf.int64, tf.zeros_initializer(), use_resource=True)
         train = tf.group(count.assign_add(1))
         with tf.Session(config=config_with(use_off_line_b=True)) as session:

@@ -78,7 +78,7 @@ def train_here(folder, *arguments, at_step=None, action=None):
     config = parsed(
         "--train", "--out_dir=" + str(folder), "--out_name=run", *(SMALL + list(arguments))
     )
-    out = _Watched("[%8d " % (at_step or 0), action)
+    out = _Watched(f"[{at_step or 0:8d} ", action)
     with contextlib.redirect_stdout(out):
         code = main.run(config)
     return code, out.getvalue()

@@ -290,8 +290,7 @@ def test_another_interpreter_continues_in_the_projects_own(program, tmp_path):
     done = subprocess.run(
         [sys.executable, os.path.join(ROOT, program), "--version"],
         env={"PYTHONPATH": str(tmp_path), "DCGAN_VENV": str(tmp_path / "venv"), "PATH": "/bin"},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
     )
     assert done.returncode == 0 and done.stdout.startswith("DCGAN for TensorFlow")

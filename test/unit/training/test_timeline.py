@@ -56,7 +56,7 @@ def run_often(session, times, config, device):
     lines = []
     with timeline.training_run(session, config=config, device=device, say=lines.append) as run:
         for number in range(times):
-            assert run(tf.constant(number, name="n%d" % number)) == number
+            assert run(tf.constant(number, name=f"n{number}")) == number
     return lines
 
 

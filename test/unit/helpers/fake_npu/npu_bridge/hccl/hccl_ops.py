@@ -49,9 +49,9 @@ def _collective(tensor, combine):
 
     def meet(mine):
         place = os.path.join(os.environ["FAKE_NPU_MEETING"], f"{op}-{next(rounds)}-{{}}.npy")
-        with open(place.format("partial-%d" % rank), "wb") as file:
+        with open(place.format(f"partial-{rank}"), "wb") as file:
             np.save(file, mine)
-        os.replace(place.format("partial-%d" % rank), place.format(rank))
+        os.replace(place.format(f"partial-{rank}"), place.format(rank))
         return np.asarray(
             combine([_wait(place.format(other)) for other in range(size)]), mine.dtype
         )
