@@ -190,7 +190,7 @@ def _train(config: Config) -> int:
     with guarded(ranks), opened_run(
         config, dataset, ranks, session_config=device.session_config
     ) as config:
-        signal_number = loop.train(config=config, dataset=dataset, device=device, ranks=ranks)
+        signal_number = loop.train(config, dataset, device, ranks=ranks)
         if ranks.rank == 0:
             _report(config)
     return 0 if signal_number is None else 128 + signal_number

@@ -28,8 +28,8 @@ from datasets.pipeline import Batch, read_batch, scaled  # noqa: E402
 from devices.device import open_device  # noqa: E402
 from devices.loss_scale import NetworkOptimizer  # noqa: E402
 from devices.ranks import SINGLE_PROCESS  # noqa: E402
-from training import report  # noqa: E402
-from training.graph import build_train_graph, run_steps  # noqa: E402
+from training.graph import build_summary, build_train_graph  # noqa: E402
+from training.progress import Progress  # noqa: E402
 from training.step import build_train_step  # noqa: E402
 
 SHAPES = {"mnist": (28, 28, 1), "image": (64, 64, 3)}
@@ -78,10 +78,10 @@ def random_inputs(architecture, batch_size):
 
 def default_iteration(session, config, dataset, device, ranks=SINGLE_PROCESS):
     """A function that makes one training step, in the default graph."""
-    program = build_train_graph(config=config, dataset=dataset, ranks=ranks, device=device)
-    session.run(program.initialize)
-    program.pipeline.start(session, 0, 0)
-    return lambda: run_steps(session.run, program, steps=1, with_summary=False)
+    graph = build_train_graph(config=config, dataset=dataset, ranks=ranks, device=device)
+    graph.initialize(session)
+    graph.start_input(session, Progress())
+    return lambda: graph.run_steps(session.run)
 
 
 def _reference(session, config, dataset, device):
@@ -103,7 +103,7 @@ def _reference(session, config, dataset, device):
         g_optimizer=g_optimizer,
         fused=False,
     )
-    summary = report.summary_op(step.watched, value_range=networks.value_range, with_images=True)
+    summary = build_summary(step.watched, value_range=networks.value_range, with_images=True)
     d_run, first, second = step.runs
     session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
     writer = tf.summary.FileWriter(tempfile.mkdtemp(prefix="dcgan-speed-"))

@@ -1,151 +1,223 @@
 """All the ops of a training run."""
 
+import math
 import time
-from typing import Callable, NamedTuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
 import checkpoint
 import model
 import ops_cpu
+from config import Config
 from datasets import pipeline
-from devices.ranks import Barrier, IntegerBroadcast
-from training import optimizers, report, samples, signals
+from datasets.dataset import Dataset
+from devices.device import Device
+from devices.ranks import Barrier, IntegerBroadcast, Ranks
+from training import optimizers, samples, signals
 from training import step as training_step
+from training.progress import SHARED, Progress
 
-# What of `training.checkpointer.Progress` all ranks must agree on.
-SHARED = ("step", "draw", "offset")
+# A loss this large means training has diverged beyond recovery.
+DIVERGED_LOSS = 1e4
+SUMMARY = "summary"  # the name of TensorBoard's fetch
 
 
-class TrainGraph(NamedTuple):
-    """The ops of a run; with them built the graph can be finalized.
+class StepResult(NamedTuple):
+    """What the last training step of a session run gave.
+
+    Attributes:
+        scalars: name -> value: the losses, D's accuracy and the optimizers' readings (see
+            `training.step.TrainStep`), and `input_wait`, the share of the time in [0, 1] that was
+            spent waiting for the first batch.
+        summary: TensorBoard's histograms and images, serialized, if they were asked for.
+        stop_requests: what `training.signals.StopVote` fetched, if it fetches anything.
+    """
+
+    scalars: Dict[str, float]
+    summary: Optional[bytes] = None
+    stop_requests: Optional[Sequence[float]] = None
+
+    @property
+    def bad_loss(self) -> Optional[str]:
+        """The name of a loss that is NaN, infinite or diverged, or None."""
+        for name in ("d_loss", "g_loss"):
+            loss = self.scalars[name]
+            if not math.isfinite(loss) or abs(loss) >= DIVERGED_LOSS:
+                return name
+        return None
+
+    @property
+    def sound(self) -> bool:
+        """Whether training can go on from this step."""
+        return self.bad_loss is None
+
+
+class TrainGraph:
+    """The ops of a run and what is done with them; once built, the graph can be finalized.
 
     Attributes:
         pipeline: `datasets.pipeline.InputPipeline`.
-        step: `training.step.TrainStep`.
-        runs: how many training steps -> the fetches of the session runs that make them, as
-            `TrainStep.runs`. Always holds 1.
-        summary: TensorBoard's histograms and pictures, for the step's first run.
-        grid: `training.samples.SampleGrid`.
         saver: `checkpoint.Saver` of all variables, the optimizers' included.
-        finite: bool scalar: every variable is a number.
-        initialize: gives all variables their first values.
-        share: gives all variables the values that they have on rank 0.
-        broadcast_object: `(session, integers) -> integers`, those of `SHARED`, as rank 0 has them.
-        vote: `training.signals.StopVote`.
-        wait_for_first: `session -> None`: waits until rank 0 has come there too.
+        grid: `training.samples.SampleGrid`.
+        stop_vote: `training.signals.StopVote`.
     """
 
-    pipeline: pipeline.InputPipeline
-    step: training_step.TrainStep
-    runs: dict
-    summary: tf.Tensor
-    grid: samples.SampleGrid
-    saver: checkpoint.Saver
-    finite: tf.Tensor
-    initialize: tf.Operation
-    share: tf.Operation
-    broadcast_object: Callable
-    vote: signals.StopVote
-    wait_for_first: Callable
+    def __init__(
+        self, *, config: Config, dataset: Dataset, ranks: Ranks, device: Device
+    ) -> None:
+        """Builds all ops in the default graph."""
+        tf.set_random_seed(config.seed)
+        networks = model.build_networks(
+            config.architecture, model.sizes_of(config), ops_cpu.products_of_device(device.kind)
+        )
+        self.pipeline = pipeline.InputPipeline(
+            dataset, config=config, value_range=networks.value_range, ranks=ranks
+        )
+        d, g = [
+            optimizers.build_optimizer(network, config=config, device=device, ranks=ranks)
+            for network in ("d", "g")
+        ]
+        step = training_step.build_train_step(
+            networks=networks,
+            batch=self.pipeline.batch,
+            d_optimizer=d,
+            g_optimizer=g,
+            fused=config.fused_step,
+            ranks=ranks,
+        )
+        self.grid = samples.SampleGrid(networks=networks, dataset=dataset, config=config)
+        self._summary = build_summary(
+            step.watched, value_range=networks.value_range, with_images=config.G_img_sum
+        )
+        variables = tf.global_variables()
+        self.stop_vote = signals.build_stop_vote(ranks)
+        self._device = device
+        self._readings = step.readings
+        # Number of training steps -> the fetches of the session runs that make them.
+        self._runs = {1: step.runs[:-1] + (dict(step.runs[-1], **self.stop_vote.fetches),)}
+        self._shared = IntegerBroadcast(ranks, len(SHARED))
+        self.saver = checkpoint.Saver(variables, optional=d.state + g.state)
+        self._all_finite = _build_all_finite(variables)
+        self._initialize = tf.group(tf.global_variables_initializer(), self.stop_vote.initializer)
+        self._broadcast_variables = ranks.broadcast_variables(variables)
+        self._barrier = Barrier(ranks)
+
+    def build_loop(self, session: tf.Session) -> None:
+        """Adds the run of many steps, if the device can loop; call it before `Graph.finalize`.
+
+        Local variables must not be initialized afterwards: the loop's counter is one.
+        """
+        if self._device.steps_per_loop == 1:
+            return
+        (fetches,) = self._runs[1]
+        updates = tf.group(*[fetches[name] for name in training_step.UPDATES])
+        looped = {name: part for name, part in fetches.items() if name not in training_step.UPDATES}
+        looped["g_update"] = self._device.loop(session, updates)
+        self._runs[self._device.steps_per_loop] = (looped,)
+
+    def initialize(self, session: tf.Session) -> None:
+        """Gives all variables their initial values."""
+        session.run(self._initialize)
+
+    def broadcast_variables(self, session: tf.Session) -> None:
+        """Gives all variables the values that they have on rank 0."""
+        session.run(self._broadcast_variables)
+
+    def broadcast_progress(self, session: tf.Session, progress: Progress) -> Progress:
+        """The progress with rank 0's values of the fields in `SHARED`."""
+        shared = self._shared.run(session, [getattr(progress, name) for name in SHARED])
+        return progress._replace(**dict(zip(SHARED, shared)))
+
+    def barrier(self, session: tf.Session) -> None:
+        """Waits until rank 0 has called this too."""
+        self._barrier.wait(session)
+
+    def start_input(self, session: tf.Session, progress: Progress) -> None:
+        """Starts the stream of batches at the step after `progress`."""
+        self.pipeline.start(session, progress.step, progress.stream, offset=progress.offset)
+
+    def readings(self, session: tf.Session) -> Dict[str, Any]:
+        """The optimizers' readings between two steps (see `training.step.TrainStep`)."""
+        return session.run(self._readings)
+
+    def all_finite(self, session: tf.Session) -> bool:
+        """Whether no variable holds a value that is NaN or infinite."""
+        return bool(session.run(self._all_finite))
+
+    def steps_per_run(self, step: int, *, remaining: int) -> int:
+        """How many steps to make in the next session run, after `step` steps.
+
+        The device loops from one multiple of its number of steps to the next. Up to the first
+        multiple (a run may be resumed anywhere) and after the last one, steps are made one by one.
+        """
+        loop = max(self._runs)
+        return loop if step % loop == 0 and loop <= remaining else 1
+
+    def run_steps(
+        self, run: Callable[..., Any], *, steps: int = 1, with_summary: bool = False
+    ) -> StepResult:
+        """Makes one training step, or at once as many as the device loops.
+
+        Args:
+            run: called like `session.run`.
+            steps: 1, or the device's number of steps.
+            with_summary: also fetch TensorBoard's histograms and images.
+
+        Returns:
+            The `StepResult` of the last step.
+
+        Raises:
+            datasets.pipeline.InputError: the input of a step could not be read; that step was not
+                executed.
+        """
+        values: Dict[str, Any] = {}
+        started = time.perf_counter()
+        first, *rest = self._runs[steps]
+        if with_summary:
+            first = dict(first, **{SUMMARY: self._summary})
+        try:
+            for fetches in (first, *rest):
+                values.update(run(fetches))
+        except tf.errors.OpError:
+            self.pipeline.monitor.raise_failure(steps)
+            raise
+        waited = self.pipeline.monitor.share_waited(started, steps)
+        summary, requests = values.pop(SUMMARY, None), values.pop(signals.STOP_REQUESTS, None)
+        scalars = {
+            name: float(value)
+            for name, value in values.items()
+            if name not in training_step.UPDATES
+        }
+        return StepResult(dict(scalars, input_wait=waited), summary, requests)
 
 
-def build_train_graph(*, config, dataset, ranks, device):
-    """Builds everything that a training run of `config` on `dataset` needs, in the default graph."""
-    tf.set_random_seed(config.seed)
-    networks = model.build_networks(
-        config.architecture, model.sizes_of(config), ops_cpu.products_of_device(device.kind)
-    )
-    batches = pipeline.InputPipeline(
-        dataset, config=config, value_range=networks.value_range, ranks=ranks
-    )
-    d, g = [
-        optimizers.build_optimizer(network, config=config, device=device, ranks=ranks)
-        for network in ("d", "g")
-    ]
-    step = training_step.build_train_step(
-        networks=networks,
-        batch=batches.batch,
-        d_optimizer=d,
-        g_optimizer=g,
-        fused=config.fused_step,
-        ranks=ranks,
-    )
-    grid = samples.build_sample_grid(networks=networks, dataset=dataset, config=config)
-    summary = report.summary_op(
-        step.watched, value_range=networks.value_range, with_images=config.G_img_sum
-    )
-    variables, vote = tf.global_variables(), signals.build_stop_vote(ranks)
-    broadcast_object = IntegerBroadcast(ranks, len(SHARED)).run
-    runs = step.runs[:-1] + (dict(step.runs[-1], **vote.fetches),)
-    return TrainGraph(
-        batches,
-        step,
-        {1: runs},
-        summary,
-        grid,
-        checkpoint.Saver(variables, optional=d.state + g.state),
-        _all_finite(variables),
-        tf.group(tf.global_variables_initializer(), vote.initialize),
-        ranks.broadcast_variables(variables),
-        broadcast_object,
-        vote,
-        Barrier(ranks).wait,
-    )
+def build_train_graph(
+    *, config: Config, dataset: Dataset, ranks: Ranks, device: Device
+) -> TrainGraph:
+    """Builds the ops of a training run of `config` on `dataset` in the default graph."""
+    return TrainGraph(config=config, dataset=dataset, ranks=ranks, device=device)
 
 
-def with_loop(program, session, device):
-    """The program with the runs of many steps that the device can make; before the graph is finalized.
-
-    Local variables must not be initialized afterwards: what the loop counts with is one.
-    """
-    if device.steps_per_loop == 1:
-        return program
-    (fetches,) = program.runs[1]
-    updates = [fetches[name] for name in training_step.UPDATES]
-    losses = {name: fetch for name, fetch in fetches.items() if name not in training_step.UPDATES}
-    looped = dict(losses, g_update=device.loop(session, tf.group(*updates)))
-    return program._replace(runs={1: program.runs[1], device.steps_per_loop: (looped,)})
-
-
-def steps_of_run(program, step, last_step):
-    """How many steps to make at once after `step` steps: a loop from one of its multiples to the next.
-
-    Up to the first multiple (a run may be taken up anywhere) and after the last it is one by one.
-    """
-    loop = max(program.runs)
-    return loop if step % loop == 0 and step + loop <= last_step else 1
-
-
-def run_steps(run, program, *, steps, with_summary):
-    """Runs one training step, or at once as many as the device loops.
+def build_summary(
+    watched: Dict[str, tf.Tensor], *, value_range: Tuple[float, float], with_images: bool
+) -> tf.Tensor:
+    """Builds TensorBoard's histograms and, if asked for, images.
 
     Args:
-        run: called like `session.run`.
-        steps: a key of `program.runs`.
-
-    Returns:
-        The last step's fetched values by name (see `TrainStep`) and `input_wait`, the share of the
-        time in [0, 1] that was spent waiting for the (first) batch.
-
-    Raises:
-        datasets.pipeline.InputError: a batch cannot be had; that step was not done.
+        watched: see `training.step.TrainStep`.
+        value_range: of the images.
     """
-    values = {}
-    started = time.perf_counter()
-    try:
-        for index, fetches in enumerate(program.runs[steps]):
-            if with_summary and index == 0:
-                fetches = dict(fetches, summary=program.summary)
-            values.update(run(fetches))
-    except tf.errors.OpError:
-        program.pipeline.monitor.raise_failure(steps)
-        raise
-    values["input_wait"] = program.pipeline.monitor.share_waited(started, steps)
-    return values
+    for name in ("z", "d_real", "d_fake"):
+        tf.summary.histogram(name, watched[name])
+    if with_images:
+        lowest, highest = value_range
+        pixels = tf.cast(255 * (watched["images"] - lowest) / (highest - lowest), tf.uint8)
+        tf.summary.image("G", pixels, max_outputs=8)
+    return tf.summary.merge_all()
 
 
-def _all_finite(variables):
+def _build_all_finite(variables: Sequence[tf.Variable]) -> tf.Tensor:
     return tf.reduce_all(
         [
             tf.reduce_all(tf.is_finite(variable.read_value()))

@@ -1,64 +1,73 @@
-"""The image grid that training draws again and again from the same z and labels."""
+"""The sample grid: images that training draws again and again from the same z and labels."""
 
 import glob
 import os
-from typing import NamedTuple
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 import model
 import utils
+from config import Config
 from datasets import pipeline
+from datasets.dataset import Dataset
 
 
-class SampleGrid(NamedTuple):
-    """Ops that draw the grid, and what they are fed.
+class DrawnGrid(NamedTuple):
+    """A sample grid as the networks of one moment draw it.
 
     Attributes:
-        fetches: images [sample_num, H, W, C], d_loss and g_loss of the moving-average networks.
-        feed: the fixed real pictures, labels and z.
-        value_range: of the pictures.
+        pixels: uint8 [sample_num, H, W, C].
+        d_loss, g_loss: of the moving-average networks on the grid's inputs.
     """
 
-    fetches: dict
-    feed: dict
-    value_range: tuple
+    pixels: np.ndarray
+    d_loss: float
+    g_loss: float
+
+    @property
+    def spread(self) -> float:
+        """See `spread`."""
+        return spread(self.pixels)
 
 
-def build_sample_grid(*, networks, dataset, config):
-    """Builds the grid's ops; they train nothing and move no average."""
-    fixed = pipeline.sample_inputs(dataset, config=config, value_range=networks.value_range)
-    inputs = pipeline.Batch(
-        *[tf.placeholder(tf.float32, (None,) + part.shape[1:]) for part in fixed]
-    )
-    images = networks.generator(inputs.z, inputs.labels, training=False)
-    losses = model.gan_losses(
-        networks.loss,
-        networks.discriminator(inputs.images, inputs.labels, training=False),
-        networks.discriminator(images, inputs.labels, training=False),
-    )
-    fetches = {"images": images, "d_loss": losses.d, "g_loss": losses.g}
-    return SampleGrid(fetches, dict(zip(inputs, fixed)), networks.value_range)
+class SampleGrid:
+    """Ops that draw the grid, and the fixed arrays that they are fed."""
+
+    def __init__(self, *, networks: model.Networks, dataset: Dataset, config: Config):
+        """Builds the ops in the default graph; they change no variable."""
+        fixed = pipeline.sample_inputs(dataset, config=config, value_range=networks.value_range)
+        inputs = pipeline.Batch(
+            *[tf.placeholder(tf.float32, (None,) + part.shape[1:]) for part in fixed]
+        )
+        images = networks.generator(inputs.z, inputs.labels, training=False)
+        losses = model.gan_losses(
+            networks.loss,
+            networks.discriminator(inputs.images, inputs.labels, training=False),
+            networks.discriminator(images, inputs.labels, training=False),
+        )
+        self._fetches = {"images": images, "d_loss": losses.d, "g_loss": losses.g}
+        self._feed = dict(zip(inputs, fixed))
+        self._value_range: Tuple[float, float] = networks.value_range
+
+    def draw(self, session: tf.Session) -> DrawnGrid:
+        """The grid as the networks draw it now."""
+        values = session.run(self._fetches, self._feed)
+        return DrawnGrid(
+            utils.to_pixels(values["images"], self._value_range),
+            float(values["d_loss"]),
+            float(values["g_loss"]),
+        )
 
 
-def draw(session, sample_grid):
-    """(pixels uint8 [sample_num, H, W, C], d_loss, g_loss) of the networks as they are now."""
-    values = session.run(sample_grid.fetches, sample_grid.feed)
-    return (
-        utils.to_pixels(values["images"], sample_grid.value_range),
-        float(values["d_loss"]),
-        float(values["g_loss"]),
-    )
-
-
-def grid_path(folder, step):
-    """Where a step's grid is filed."""
+def grid_path(folder: str, step: int) -> str:
+    """The path of a step's grid."""
     return os.path.join(folder, f"train_{step:08d}.png")
 
 
-def animate(folder):
-    """Makes one GIF of all the grids of a folder in the order of their steps; its path, or None."""
+def animate(folder: str) -> Optional[str]:
+    """Writes one GIF of all grids of a folder in the order of their steps; its path, or None."""
     paths = sorted(glob.glob(os.path.join(glob.escape(folder), "train_*.png")))
     if not paths:
         return None
@@ -67,11 +76,14 @@ def animate(folder):
     return film
 
 
-def spread(pixels):
-    """Distance between two of the grid's pictures, in root-mean-square pixel units of 0 to 255.
+def spread(pixels: np.ndarray) -> float:
+    """Root-mean-square distance between two of the grid's images, in pixel units of 0 to 255.
 
-    0 where all are one: the generator has collapsed. From the identity sum_ij |a_i - a_j|^2 =
-    2 n sum_i |a_i - mean|^2, so it costs one pass: it is the root of the mean squared distance.
+    It is 0 where all images are equal: the generator has collapsed. Computed in one pass, from the
+    identity sum_ij |a_i - a_j|^2 = 2 n sum_i |a_i - mean|^2.
+
+    Args:
+        pixels: uint8 [N, H, W, C].
     """
     flat = pixels.reshape(len(pixels), -1).astype(np.float64)
     if len(flat) < 2:

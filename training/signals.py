@@ -1,95 +1,122 @@
-"""SIGINT and SIGTERM during training: finish the step first; a second one stops at once."""
+"""SIGINT and SIGTERM during training: the first finishes the step, a second stops at once."""
 
 import os
 import signal
-from typing import Callable, NamedTuple
+from typing import Any, Callable, Dict, Optional, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from devices.ranks import Ranks
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-WISHES = "stop_wishes"  # the fetch that tells which of them any rank was sent
+STOP_REQUESTS = "stop_requests"  # the name of the vote's fetch
 
 
-class Interruption:
-    """A context in which the first signal only sets `signal_number`.
+class SignalCatcher:
+    """A context in which the first signal is only remembered.
 
     Attributes:
-        signal_number: of the signal received, or None.
+        received: the number of the signal received, or None.
     """
 
-    def __init__(self, *, say):
-        """Args: say: called with one line when the first signal comes."""
-        self.signal_number = None
-        self._say = say
-        self._before = {}
+    def __init__(self, *, warn: Callable[[str], None]) -> None:
+        """Args: warn: called with one line when the first signal comes."""
+        self.received: Optional[int] = None
+        self._warn = warn
+        self._handlers_before: Dict[int, Any] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> "SignalCatcher":
         for number in SIGNALS:
-            self._before[number] = signal.signal(number, self._receive)
+            self._handlers_before[number] = signal.signal(number, self._receive)
         return self
 
-    def __exit__(self, *unused):
-        for number, handler in self._before.items():
+    def __exit__(self, *unused: Any) -> None:
+        for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
 
-    def _receive(self, number, frame):
+    def _receive(self, number: int, frame: Any) -> None:
         del frame
-        if self.signal_number is not None:
+        if self.received is not None:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        self.signal_number = number
-        self._say(
-            f"{signal.Signals(number).name}: finishing this step and saving; once more to stop at once"
+        self.received = number
+        self._warn(
+            f"{signal.Signals(number).name}: finishing this step and saving; "
+            "once more to stop at once"
         )
 
 
-class StopVote(NamedTuple):
-    """How ranks that are sent a signal at different moments, or not at all, stop after one step.
+class StopVote:
+    """The vote of a single process: it stops for the signal that it received.
 
     Attributes:
-        initialize: op, to be run once.
+        initializer: op, to be run once.
         fetches: name -> tensor, to be fetched with each step.
-        cast: `(session, signal number or None)`: tells the other ranks, with the next step.
-        result: `(values, signal number or None) -> signal number or None`: what all are to heed
-            after the step of these fetched values.
     """
 
-    initialize: tf.Operation
-    fetches: dict
-    cast: Callable
-    result: Callable
+    def __init__(self) -> None:
+        """Builds the ops."""
+        self.initializer: tf.Operation = tf.no_op()
+        self.fetches: Dict[str, tf.Tensor] = {}
+
+    def cast(self, session: tf.Session, signal_number: Optional[int]) -> None:
+        """Casts this rank's vote before a step.
+
+        Args:
+            signal_number: of the signal that this rank received, or None.
+        """
+
+    def result(
+        self, requests: Optional[Sequence[float]], signal_number: Optional[int]
+    ) -> Optional[int]:
+        """The number of the signal that all ranks stop for after a step, or None.
+
+        Args:
+            requests: the value of `fetches` in that step.
+            signal_number: of the signal that this rank received, or None.
+        """
+        del requests
+        return signal_number
 
 
-def build_stop_vote(ranks):
-    """The `StopVote` of these ranks; a rank of one does at once what it was told.
+class RanksStopVote(StopVote):
+    """Makes all ranks stop after the same step, whichever of them got the signal.
 
-    What a rank wants stands in a variable, so that asking costs no run of its own.
+    A rank's vote is a variable, and the step's own run averages it: voting costs no run of its own.
     """
-    if ranks.size == 1:
-        return StopVote(tf.no_op(), {}, lambda session, number: None, lambda values, number: number)
-    wish = tf.get_variable(
-        "stop_wish",
-        [len(SIGNALS)],
-        tf.float32,
-        tf.zeros_initializer(),
-        trainable=False,
-        use_resource=True,
-        collections=[tf.GraphKeys.LOCAL_VARIABLES],
-    )
 
-    def cast(session, number):
-        if number is not None:
-            wish.load(np.array([number == each for each in SIGNALS], np.float32), session)
+    def __init__(self, ranks: Ranks) -> None:
+        """Builds the ops."""
+        super().__init__()
+        self._vote = tf.get_variable(
+            "stop_wish",
+            [len(SIGNALS)],
+            tf.float32,
+            tf.zeros_initializer(),
+            trainable=False,
+            use_resource=True,
+            collections=[tf.GraphKeys.LOCAL_VARIABLES],
+        )
+        self.initializer = self._vote.initializer
+        self.fetches = {STOP_REQUESTS: ranks.allreduce_mean(tf.identity(self._vote.read_value()))}
 
-    def result(values, number):
-        del number  # it counts once all know of it
-        return next((number for number, share in zip(SIGNALS, values[WISHES]) if share > 0), None)
+    def cast(self, session: tf.Session, signal_number: Optional[int]) -> None:
+        """See `StopVote.cast`."""
+        if signal_number is not None:
+            vote = np.array([signal_number == number for number in SIGNALS], np.float32)
+            self._vote.load(vote, session)
 
-    return StopVote(
-        wish.initializer,
-        {WISHES: ranks.allreduce_mean(tf.identity(wish.read_value()))},
-        cast,
-        result,
-    )
+    def result(
+        self, requests: Optional[Sequence[float]], signal_number: Optional[int]
+    ) -> Optional[int]:
+        """See `StopVote.result`; a rank's own signal counts once all ranks know of it."""
+        del signal_number
+        assert requests is not None, "the step did not fetch the vote"
+        return next((number for number, share in zip(SIGNALS, requests) if share > 0), None)
+
+
+def build_stop_vote(ranks: Ranks) -> StopVote:
+    """The vote of these ranks, its ops built in the default graph."""
+    return StopVote() if ranks.size == 1 else RanksStopVote(ranks)

@@ -90,7 +90,7 @@ def test_input_that_fails_ends_the_run_in_one_line_and_keeps_its_work(graph, tmp
     with run.opened_run(
         config, dataset, SINGLE_PROCESS, session_config=device.session_config
     ) as config, pytest.raises(UserError, match="^--max_bad_files: enough$"):
-        loop.train(config=config, dataset=dataset, device=device, ranks=SINGLE_PROCESS)
+        loop.train(config, dataset, device, ranks=SINGLE_PROCESS)
     found = checkpoint.newest(config.checkpoint_path, warn=pytest.fail)
     assert found.step == 4
     lines = utils.read_json_lines(str(tmp_path / "run" / "metrics.jsonl"))

@@ -157,16 +157,18 @@ def test_a_run_moves_to_another_device(tmp_path, capsys, first, second):
 
 
 def test_a_rollback_takes_the_scale_back_too(tmp_path, monkeypatch, capsys):
-    from training import loop
+    from training.graph import TrainGraph
 
-    real, runs = loop.run_steps, []
+    real, runs = TrainGraph.run_steps, []
 
     def run_step(*arguments, **more):
-        values = real(*arguments, **more)
-        runs.append(values["d_skipped"])
-        return dict(values, d_loss=float("nan")) if len(runs) == 4 else values
+        result = real(*arguments, **more)
+        runs.append(result.scalars["d_skipped"])
+        if len(runs) == 4:
+            result.scalars["d_loss"] = float("nan")
+        return result
 
-    monkeypatch.setattr(loop, "run_steps", run_step)
+    monkeypatch.setattr(TrainGraph, "run_steps", run_step)
     with factory.adapter(overflow=(10, 13)):  # in the bad step and the one after it
         train_here(tmp_path, "--device=npu", "--on_nan=rollback", "--ckpt_freq=2", *EPOCH)
     assert runs == [0, 0, 0, 1, 1, 1, 1, 1]  # steps 1 2 3 4, then 3 4 5 6

@@ -18,8 +18,8 @@ from datasets.registry import open_dataset
 from devices import launcher, rank_table, ranks
 from devices.device import open_device
 from options import RankLost, UserError
-from training.checkpointer import Progress, moved
 from training.optimizers import learning_rate
+from training.progress import Progress
 
 HERE = HELPERS
 HOROVOD = {
@@ -161,9 +161,9 @@ def test_learning_rate(rule, rate):
     [(10, 10, 5, 5), (10, 5, 10, 20), (3, 10, 5, 2), (0, 3, 7, 0), (7, 5, 3, 5)],
 )
 def test_another_number_of_ranks_goes_on_at_the_same_place(step, before, now, done):
-    progress = moved(Progress(step=step), before, now)
+    progress = Progress(step=step).rescaled(before, now)
     assert (progress.step, progress.step - progress.offset) == (step, done)
-    assert moved(moved(progress, now, now), now, now) == progress
+    assert progress.rescaled(now, now).rescaled(now, now) == progress
 
 
 def test_no_picture_comes_twice_in_an_epoch_that_two_numbers_of_ranks_share():
@@ -182,7 +182,7 @@ def test_no_picture_comes_twice_in_an_epoch_that_two_numbers_of_ranks_share():
         ]
 
     first = seen(range(0, 7), 0, 2)  # 7 of 10 steps with two ranks
-    offset = moved(Progress(step=7), 10, 20).offset
+    offset = Progress(step=7).rescaled(10, 20).offset
     second = seen(range(7, 7 + 6), offset, 1)  # the other 6 of 20 with one
     assert sorted(first + second) == sorted(set(first + second)) and len(first + second) == 160
 
@@ -256,7 +256,7 @@ def test_what_changes_with_the_number_of_ranks_is_said(tmp_path, capsys):
     capsys.readouterr()
     train_here(tmp_path, "--train_size=96", "--epoch=4")
     assert (
-        "step 6: going on with 1 rank(s) instead of 3: 16 pictures a step, not 48; 6 steps an "
+        "step 6: going on with 1 rank(s) instead of 3: 16 images a step, not 48; 6 steps an "
         "epoch, not 2; learning rate 0.0002, not 0.0002" in capsys.readouterr().err
     )
     found = checkpoint.newest(str(tmp_path / "run" / "checkpoint"), warn=pytest.fail)

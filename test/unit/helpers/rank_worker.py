@@ -26,7 +26,8 @@ from datasets.registry import open_dataset  # noqa: E402
 from devices.device import open_device  # noqa: E402
 from training import optimizers  # noqa: E402
 from training import step as training_step  # noqa: E402
-from training.graph import build_train_graph, run_steps  # noqa: E402
+from training.graph import build_train_graph  # noqa: E402
+from training.progress import Progress  # noqa: E402
 
 CONFIG = Config(
     train=True,
@@ -50,17 +51,17 @@ def program(ranks, device, folder, steps):
     built = build_train_graph(config=config, dataset=dataset, ranks=ranks, device=device)
     variables, digests = tf.global_variables(), []
     with tf.Session(config=device.session_config) as session:
-        session.run(built.initialize)
+        built.initialize(session)
         variables[0].load(np.full(variables[0].shape, 0.01 * (1 + ranks.rank), np.float32), session)
-        session.run(built.share)
-        built.pipeline.start(session, 0)
+        built.broadcast_variables(session)
+        built.start_input(session, Progress())
         for _ in range(int(steps)):
-            run_steps(session.run, built, steps=1, with_summary=False)
+            built.run_steps(session.run)
             values = session.run(variables)
             digests.append(
                 hashlib.sha256(b"".join(value.tobytes() for value in values)).hexdigest()
             )
-        built.wait_for_first(session)
+        built.barrier(session)
     batches = [
         pipeline.batch_indices(
             dataset, step, config=config, rank=ranks.rank, ranks_size=ranks.size

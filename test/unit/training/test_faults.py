@@ -20,7 +20,8 @@ from programs import ONE_THREAD, SMALL, command, log_lines, parsed, train_here
 import checkpoint
 import main
 from options import UserError
-from training import checkpointer, loop, report, samples
+from training import checkpointer, samples, sinks
+from training.graph import TrainGraph
 
 
 def kill_at_random(folder, arguments, moments):
@@ -127,7 +128,7 @@ def test_a_grid_that_cannot_be_written_ends_nothing(tmp_path, capsys):
         "--sample_dir=" + str(tmp_path / "file"),
     )
     assert code == 0 and len(log_lines(text)) == 2 and final_state(tmp_path)[0] == 2
-    assert "sample grid of step 1 not written" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("sample grids: cannot be written") == 1
 
 
 def test_reports_that_cannot_be_written_are_said_once(tmp_path, monkeypatch, capsys):
@@ -138,7 +139,7 @@ def test_reports_that_cannot_be_written_are_said_once(tmp_path, monkeypatch, cap
         add_summary = write
         close = write
 
-    monkeypatch.setattr(report, "_open_metrics", lambda *unused: Full())
+    monkeypatch.setattr(sinks, "_open_metrics", lambda *unused: Full())
     code, text = train_here(tmp_path, "--train_size=48", "--epoch=1")
     assert code == 0 and len(log_lines(text)) == 3
     assert capsys.readouterr().err.count("metrics.jsonl: cannot be written") == 1
@@ -159,14 +160,14 @@ class OnFullDisk(io.StringIO):
 
 def test_a_log_on_a_full_disk_ends_nothing_and_goes_on_when_there_is_room(tmp_path, monkeypatch):
     """From the first step to the first checkpoint neither output nor errors can be written."""
-    real, steps = loop.run_steps, []
+    real, steps = TrainGraph.run_steps, []
 
     def run_steps(*args, **kwargs):
         steps.append(True)
         return real(*args, **kwargs)
 
     log = OnFullDisk(lambda: steps and not checkpoint.kept(str(tmp_path / "run" / "checkpoint")))
-    monkeypatch.setattr(loop, "run_steps", run_steps)
+    monkeypatch.setattr(TrainGraph, "run_steps", run_steps)
     monkeypatch.setattr(sys, "stderr", log)
     config = parsed(
         "--train",
@@ -210,16 +211,16 @@ def test_a_folder_that_vanishes_is_made_again(tmp_path):
 @pytest.fixture
 def bad_loss(monkeypatch):
     """Makes d_loss NaN the next times that the given steps are run; returns the list of steps."""
-    steps, real, run = [], loop.run_steps, {"count": 0}
+    steps, real, run = [], TrainGraph.run_steps, {"count": 0}
 
-    def run_step(session, program, **kwargs):
-        values = real(session, program, **kwargs)
+    def run_step(*args, **kwargs):
+        result = real(*args, **kwargs)
         run["count"] += 1
         if run["count"] in steps:
-            values["d_loss"] = float("nan")
-        return values
+            result.scalars["d_loss"] = float("nan")
+        return result
 
-    monkeypatch.setattr(loop, "run_steps", run_step)
+    monkeypatch.setattr(TrainGraph, "run_steps", run_step)
     return steps
 
 
@@ -235,14 +236,14 @@ def test_nan_stops_the_run_and_names_loss_and_step(tmp_path, bad_loss):
     assert last["step"] == 4 and last["d_loss"] is None
 
 
-def test_rollback_goes_on_with_another_draw(tmp_path, bad_loss, capsys):
+def test_rollback_continues_with_new_random_numbers(tmp_path, bad_loss, capsys):
     bad_loss.append(4)
     code, text = train_here(tmp_path, "--on_nan=rollback", *FEW)
     assert code == 0
     assert [step for step, _, _ in log_lines(text)] == list("12343456")
     lines = log_lines(text)
     assert lines[2][1] != lines[4][1]  # step 3 again, on other pictures and z
-    assert "back to step 2 with another draw" in capsys.readouterr().err
+    assert "back to step 2, with new random numbers" in capsys.readouterr().err
     newest = checkpoint.newest(str(tmp_path / "run" / "checkpoint"), warn=pytest.fail)
     assert newest.state["draw"] == 1
 
@@ -278,30 +279,29 @@ def test_three_rollbacks_at_most(tmp_path, bad_loss, capsys):
 
 
 def test_a_loss_out_of_all_bounds_stops_too(tmp_path):
-    with pytest.raises(UserError, match="_loss is .* at step|a weight is no finite number"):
+    with pytest.raises(UserError, match="_loss is .* at step|a weight is NaN or infinite"):
         train_here(tmp_path, "--learning_rate=1e30", "--train_size=96", "--epoch=1")
     assert not checkpoint.kept(str(tmp_path / "run" / "checkpoint"))
 
 
 def test_weights_that_are_no_numbers_are_never_saved(tmp_path, monkeypatch):
-    real = loop.run_steps
+    real = TrainGraph.run_steps
 
-    def poisoned(run, program, **kwargs):
-        values = real(run, program, **kwargs)
-        weight = program.saver.variables[0]
+    def poisoned(graph, run, **kwargs):
+        result = real(graph, run, **kwargs)
+        weight = graph.saver.variables[0]
         weight.load(np.full(weight.shape, np.nan), run.__self__)
-        return values
+        return result
 
-    monkeypatch.setattr(loop, "run_steps", poisoned)
-    with pytest.raises(UserError, match="a weight is no finite number any more"):
+    monkeypatch.setattr(TrainGraph, "run_steps", poisoned)
+    with pytest.raises(UserError, match="a weight is NaN or infinite"):
         train_here(tmp_path, "--train_size=16", "--epoch=1")
     assert not checkpoint.kept(str(tmp_path / "run" / "checkpoint"))
 
 
 def test_a_collapse_is_said_once_and_seen_in_the_metrics(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(
-        samples, "draw", lambda session, grid: (np.full((4, 28, 28, 1), 9, np.uint8), 1.0, 1.0)
-    )
+    equal = samples.DrawnGrid(np.full((4, 28, 28, 1), 9, np.uint8), 1.0, 1.0)
+    monkeypatch.setattr(samples.SampleGrid, "draw", lambda grid, session: equal)
     train_here(tmp_path, "--train_size=64", "--epoch=1", "--sample_freq=1")
     assert capsys.readouterr().err.count("the generator has collapsed") == 1
     lines = [json.loads(line) for line in open(str(tmp_path / "run" / "metrics.jsonl"))]

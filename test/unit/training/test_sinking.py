@@ -14,7 +14,7 @@ import checkpoint
 from datasets import pipeline
 from devices import adapter
 from options import UserError
-from training import loop
+from training.graph import TrainGraph
 
 STEPS = ("--train_size=128", "--epoch=1", "--seed=5") + tuple(ONE_THREAD)
 BY_FOUR = (
@@ -81,13 +81,13 @@ def test_a_loop_is_one_run_and_the_training_is_the_same(tmp_path):
 def test_what_is_left_after_the_last_loop_is_made_step_by_step(
     tmp_path, monkeypatch, examples, expected
 ):
-    done, real = [], loop.run_steps
+    done, real = [], TrainGraph.run_steps
 
     def run_steps(*arguments, steps, **more):
         done.append(steps)
         return real(*arguments, steps=steps, **more)
 
-    monkeypatch.setattr(loop, "run_steps", run_steps)
+    monkeypatch.setattr(TrainGraph, "run_steps", run_steps)
     _, events = train(tmp_path, "--train_size=%d" % examples, *BY_FOUR)
     assert [sum(done[: number + 1]) for number in range(len(done))] == expected
     assert len(of("sunk_run", events)) == 2

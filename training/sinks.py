@@ -1,0 +1,292 @@
+"""The ways in which a run is reported, one class each; `SINKS` lists them.
+
+A sink is opened with a `RunInfo` and has those of these methods that it needs:
+
+    start(progress, readings)   before the first step and after each rollback, with the optimizers'
+                                readings (`training.step.TrainStep`); later steps come again
+    step(progress, result)      after every `every`-th step, with its `training.graph.StepResult`
+    sample(progress, grid)      when a sample grid was drawn, with its `training.samples.DrawnGrid`
+    finish(progress, result)    after the last step of a whole training
+    close()                     at the end, after an error too
+
+`progress` is a `training.progress.Progress`. An exception among a sink's `failures` is a warning.
+"""
+
+import json
+import math
+import os
+from typing import Any, Dict, NamedTuple, TextIO, Tuple, Type
+
+import tensorflow.compat.v1 as tf
+
+import utils
+from config import METRICS_FILE, Config
+from training import samples
+from training.graph import StepResult
+from training.progress import Progress
+
+LOG_LINE = "[%8d Epoch: %2d/%2d %4d/%4d time: %4.4f, d_loss: %.8f  g_loss: %.8f"
+SAMPLE_LINE = "[Sample] d_loss: %.8f, g_loss: %.8f"
+LAST_LINE = "Final accuracy d_loss %.8f"
+COLLAPSED_SPREAD = 1.0  # distance of the grid's images, in pixel units of 0 to 255
+EVENTS_FOLDER = "events"
+NETWORKS = (("d", "the discriminator"), ("g", "the generator"))
+
+
+class RunInfo(NamedTuple):
+    """What a sink knows of its run.
+
+    Attributes:
+        config: `Config`.
+        progress: `Progress` at the start.
+        steps_per_epoch: with the current number of ranks.
+        ranks: their number; a step trains on `ranks * config.batch_size` images.
+    """
+
+    config: Config
+    progress: Progress
+    steps_per_epoch: int
+    ranks: int
+
+
+class Sink:
+    """One way to report a run; see the head of this file.
+
+    Attributes:
+        failures: exceptions that mean that it cannot report now.
+        every: steps between two calls of `step`.
+    """
+
+    failures: Tuple[Type[Exception], ...] = (
+        OSError,
+        tf.errors.OpError,
+        RuntimeError,  # what the FileWriter of TensorFlow 2.x raises
+    )
+    every = 1
+
+    def __init__(self, run: RunInfo) -> None:
+        """Opens it."""
+        self._run = run
+
+
+class ProgressBar(Sink):
+    """The progress bar on standard error."""
+
+    def __init__(self, run: RunInfo) -> None:
+        """See `Sink`."""
+        super().__init__(run)
+        self._bar = utils.progress_bar(
+            run.config.progress,
+            total=run.config.epoch * run.steps_per_epoch,
+            initial=run.progress.data_step,
+            unit="step",
+        )
+
+    def start(self, progress: Progress, readings: Dict[str, Any]) -> None:
+        """Moves it to a step."""
+        self._bar.update(progress.data_step - self._bar.n)
+
+    def step(self, progress: Progress, result: StepResult) -> None:
+        """Moves it on and shows the losses."""
+        self._bar.update(progress.data_step - self._bar.n)
+        losses = {name: f"{result.scalars[name]:.3f}" for name in ("d_loss", "g_loss")}
+        self._bar.set_postfix(losses, refresh=False)
+
+    def finish(self, progress: Progress, result: StepResult) -> None:
+        """Closes it before the last line of the log."""
+        self._bar.close()
+
+    def close(self) -> None:
+        """Closes it."""
+        self._bar.close()
+
+
+class LogLines(Sink):
+    """The log on standard output, which other people's scripts parse."""
+
+    def __init__(self, run: RunInfo) -> None:
+        """See `Sink`."""
+        super().__init__(run)
+        self.every = run.config.log_freq
+
+    def step(self, progress: Progress, result: StepResult) -> None:
+        """Prints the step's line."""
+        epoch, index = progress.epoch_and_index(self._run.steps_per_epoch)
+        utils.say(
+            LOG_LINE
+            % (
+                progress.step,
+                epoch,
+                self._run.config.epoch,
+                index,
+                self._run.steps_per_epoch,
+                progress.seconds,
+                result.scalars["d_loss"],
+                result.scalars["g_loss"],
+            )
+        )
+
+    def sample(self, progress: Progress, grid: samples.DrawnGrid) -> None:
+        """Prints the grid's losses."""
+        utils.say(SAMPLE_LINE % (grid.d_loss, grid.g_loss))
+
+    def finish(self, progress: Progress, result: StepResult) -> None:
+        """Prints the last line."""
+        utils.say(LAST_LINE % result.scalars["d_loss"])
+
+
+class Warnings(Sink):
+    """Warnings on standard error: skipped updates, and a generator that has collapsed."""
+
+    def __init__(self, run: RunInfo) -> None:
+        """See `Sink`."""
+        super().__init__(run)
+        self._skipped: Dict[str, int] = {}
+        self._collapsed = False
+
+    def start(self, progress: Progress, readings: Dict[str, Any]) -> None:
+        """Takes note of the updates that were skipped so far."""
+        self._skipped = _skipped(readings)
+
+    def step(self, progress: Progress, result: StepResult) -> None:
+        """Warns if the step skipped updates."""
+        skipped = _skipped(result.scalars)
+        news = [
+            f"{skipped[name] - self._skipped[name]} of {network} "
+            f"(loss scale now {result.scalars[name + '_loss_scale']:g})"
+            for name, network in NETWORKS
+            if skipped.get(name) != self._skipped.get(name)
+        ]
+        if news:
+            utils.warn(
+                f"step {progress.step}: updates skipped, their gradients overflowed: "
+                + ", ".join(news)
+            )
+        self._skipped = skipped
+
+    def sample(self, progress: Progress, grid: samples.DrawnGrid) -> None:
+        """Warns when the grid's images have become nearly equal."""
+        collapsed = grid.spread < COLLAPSED_SPREAD
+        if collapsed and not self._collapsed:
+            utils.warn(
+                f"step {progress.step}: the grid's images are nearly equal (spread "
+                f"{grid.spread:.2f} of 255): the generator has collapsed, or not begun to learn"
+            )
+        self._collapsed = collapsed
+
+
+class JsonLines(Sink):
+    """metrics.jsonl: a line of JSON for each step of the log and for each sample grid."""
+
+    def __init__(self, run: RunInfo) -> None:
+        """See `Sink`."""
+        super().__init__(run)
+        self.every = run.config.log_freq
+        self._file = _open_metrics(run.config.run_dir, run.progress.step)
+
+    def step(self, progress: Progress, result: StepResult) -> None:
+        """Writes a step's scalars, and the number of ranks that made it."""
+        epoch, _ = progress.epoch_and_index(self._run.steps_per_epoch)
+        self._write(progress, epoch=epoch, ranks=self._run.ranks, **result.scalars)
+
+    def sample(self, progress: Progress, grid: samples.DrawnGrid) -> None:
+        """Writes a grid's losses and spread."""
+        self._write(
+            progress,
+            sample_d_loss=grid.d_loss,
+            sample_g_loss=grid.g_loss,
+            sample_spread=grid.spread,
+        )
+
+    def _write(self, progress: Progress, **values: float) -> None:
+        """Writes a line; a value that is NaN or infinite becomes null."""
+        line: Dict[str, Any] = {"step": progress.step, "seconds": round(progress.seconds, 4)}
+        for name, value in values.items():
+            line[name] = value if math.isfinite(value) else None
+        self._file.write(json.dumps(line) + "\n")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+class TensorBoard(Sink):
+    """TensorBoard's events: scalars, histograms and, if asked for, images."""
+
+    def __init__(self, run: RunInfo) -> None:
+        """See `Sink`."""
+        super().__init__(run)
+        self.every = run.config.summary_freq
+        self._writer = tf.summary.FileWriter(os.path.join(run.config.run_dir, EVENTS_FOLDER))
+
+    def start(self, progress: Progress, readings: Dict[str, Any]) -> None:
+        """Makes TensorBoard drop what it was given of later steps: they come again."""
+        started = tf.SessionLog(status=tf.SessionLog.START)
+        self._writer.add_session_log(started, progress.step + 1)
+
+    def step(self, progress: Progress, result: StepResult) -> None:
+        """Adds a step's histograms and scalars."""
+        if result.summary is not None:
+            self._writer.add_summary(result.summary, progress.step)
+        self._add_scalars(progress, result.scalars)
+
+    def sample(self, progress: Progress, grid: samples.DrawnGrid) -> None:
+        """Adds a grid's losses and spread."""
+        self._add_scalars(
+            progress,
+            {
+                "sample/d_loss": grid.d_loss,
+                "sample/g_loss": grid.g_loss,
+                "sample/spread": grid.spread,
+            },
+        )
+
+    def _add_scalars(self, progress: Progress, scalars: Dict[str, float]) -> None:
+        values = [tf.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        self._writer.add_summary(tf.Summary(value=values), progress.step)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._writer.close()
+
+
+class GridFiles(Sink):
+    """The sample grids as PNG files."""
+
+    def sample(self, progress: Progress, grid: samples.DrawnGrid) -> None:
+        """Writes a grid."""
+        folder = self._run.config.sample_path
+        utils.write_png(samples.grid_path(folder, progress.step), utils.grid(grid.pixels))
+
+
+# Name in warnings -> sink, in the order of their calls. A further reporter is one more row.
+SINKS: Dict[str, Type[Sink]] = {
+    "the progress bar": ProgressBar,
+    "the log": LogLines,
+    "warnings": Warnings,
+    METRICS_FILE: JsonLines,
+    "TensorBoard": TensorBoard,
+    "sample grids": GridFiles,
+}
+
+
+def _skipped(values: Dict[str, Any]) -> Dict[str, int]:
+    """How many updates each network has skipped so far; empty where no loss is scaled."""
+    return {
+        name: int(values[name + "_skipped"]) for name, _ in NETWORKS if name + "_skipped" in values
+    }
+
+
+def _open_metrics(folder: str, first_step: int) -> TextIO:
+    """Opens metrics.jsonl for appending, without the lines of steps that are about to be redone."""
+    path = os.path.join(folder, METRICS_FILE)
+    if os.path.exists(path):
+        lines = [
+            line
+            for line in utils.read_json_lines(path)
+            if isinstance(line, dict)
+            and utils.is_number(line.get("step"))
+            and line["step"] <= first_step
+        ]
+        utils.write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+    return open(path, "a", encoding="utf-8", buffering=1)
