@@ -182,12 +182,12 @@ def _train(config: Config) -> int:
     from devices.device import open_device
     from devices.ranks import guarded
     from training import loop
-    from training.run import opened_run
+    from training.run_folder import open_run_folder
 
     device = open_device(config)
     ranks = device.open_ranks()
     config, dataset = open_dataset(config)
-    with guarded(ranks), opened_run(
+    with guarded(ranks), open_run_folder(
         config, dataset, ranks, session_config=device.session_config
     ) as config:
         signal_number = loop.train(config, dataset, device, ranks=ranks)

@@ -6,14 +6,14 @@ from config import Config
 from datasets.dataset import Dataset
 from devices.device import Device
 from devices.ranks import Ranks
-from training.training_run import open_training
+from training.run import open_training
 
 
 def train(config: Config, dataset: Dataset, device: Device, *, ranks: Ranks) -> Optional[int]:
     """Trains in the run's folder up to `config.epoch` epochs. An existing run is resumed.
 
     Args:
-        config: with every field filled in (`training.run.opened_run`).
+        config: with every field filled in (`training.run_folder.open_run_folder`).
         dataset: `datasets.dataset.Dataset`.
         device: `devices.device.Device`.
         ranks: `devices.ranks.Ranks`.

@@ -1,118 +1,237 @@
-"""Before a run: its folder, its seed, and whether it goes on with one that stands there."""
+"""A run while it is trained: opens it, makes its steps, saves it, closes it."""
 
 import contextlib
-import os
+import functools
+import time
+from typing import Any, Callable, Iterator, Optional, Tuple
 
-import checkpoint
+import tensorflow.compat.v1 as tf
+
 import utils
-from config import OPTIONS_FILE, RUN_OPTIONS, SAME_ON_ALL_RANKS, SET_BY_DATASET
+from config import Config
 from datasets import pipeline
-from flags_file import checked_options, read_options, saved_runs
-from options import UserError
+from devices.device import Device
+from devices.ranks import Ranks
+from training import timeline
+from training.checkpointer import Checkpointer
+from training.graph import StepResult, TrainGraph, build_train_graph
+from training.progress import Progress
+from training.report import SilentReporter, open_reporter
+from training.samples import DrawnGrid
+from training.signals import SignalCatcher
+
+
+class TrainingRun:
+    """What a training loop does with its run; a context manager, entered before the first step.
+
+    Attributes:
+        progress: `Progress`: how far the run has come.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        graph: TrainGraph,
+        *,
+        session: tf.Session,
+        session_run: Callable[..., Any],
+        progress: Progress,
+        total_steps: int,
+        checkpointer: Checkpointer,
+        reporter: SilentReporter,
+        signals: SignalCatcher,
+    ) -> None:
+        """Args:
+        config: `Config`.
+        graph: `training.graph.TrainGraph`.
+        session: holds the graph and the restored variables.
+        session_run: makes the steps; called like `session.run`.
+        progress: that the variables were restored with.
+        total_steps: of all epochs, with the current number of ranks.
+        checkpointer: `training.checkpointer.Checkpointer`.
+        reporter: `training.report.SilentReporter` or `Reporter`.
+        signals: `training.signals.SignalCatcher`.
+        """
+        self.progress = progress
+        self._config = config
+        self._graph = graph
+        self._session = session
+        self._session_run = session_run
+        self._total_steps = total_steps
+        self._checkpointer = checkpointer
+        self._reporter = reporter
+        self._signals = signals
+        self._started = time.time() - progress.seconds
+        self._saved_step = progress.step
+        self._steps_in_flight = 0
+        self._last: Optional[StepResult] = None  # the last sound step since the start or a rollback
+
+    def __enter__(self) -> "TrainingRun":
+        self._start()
+        if self.finished:
+            self._reporter.say(
+                f"the run has its {self._config.epoch} epochs already; a larger --epoch goes on"
+            )
+        return self
+
+    def __exit__(self, kind: Any, error: Optional[BaseException], trace: Any) -> None:
+        if isinstance(error, pipeline.InputError):
+            self._save_steps_before_input_error()
+        if error is None:
+            if self.finished and self._last is not None:
+                self._reporter.finish(self.progress, self._last)
+            self._graph.barrier(self._session)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are trained."""
+        return self.progress.data_step >= self._total_steps
+
+    @property
+    def stop_signal(self) -> Optional[int]:
+        """The number of the signal that all ranks stop for after the last step, or None."""
+        if self._last is None:
+            return None
+        return self._graph.stop_vote.result(self._last.stop_requests, self._signals.received)
+
+    def step(self) -> StepResult:
+        """Makes one training step, or as many as the device loops, and reports the last of them.
+
+        Raises:
+            datasets.pipeline.InputError: the input of a step could not be read.
+            tf.errors.OpError: a step failed, as it does when another rank has died.
+        """
+        remaining = self._total_steps - self.progress.data_step
+        steps = self._graph.steps_per_run(self.progress.step, remaining=remaining)
+        step = self.progress.step + steps
+        self._graph.stop_vote.cast(self._session, self._signals.received)
+        self._steps_in_flight = steps
+        result = self._graph.run_steps(
+            self._session_run,
+            steps=steps,
+            with_summary=step % self._config.summary_freq == 0,
+        )
+        self._steps_in_flight = 0
+        self.progress = self.progress._replace(step=step, seconds=self._seconds())
+        self._reporter.step(self.progress, result)
+        if result.sound:
+            self._last = result
+        return result
+
+    def due(self, every: int) -> bool:
+        """Whether something that is done every so many steps is to be done after this one."""
+        return self.progress.step % every == 0
+
+    def draw_samples(self) -> None:
+        """Draws and reports the sample grid (on rank 0)."""
+        self._reporter.sample(self._draw)
+
+    def save(self) -> None:
+        """Saves a checkpoint, unless the last one is of this step.
+
+        Raises:
+            UserError: it cannot be written, or a variable is NaN or infinite.
+        """
+        if self.progress.step > self._saved_step:
+            self._checkpointer.save(self._session, self.progress)
+            self._saved_step = self.progress.step
+
+    def roll_back(self, result: StepResult) -> None:
+        """Returns to the last checkpoint, to continue from it with new random numbers.
+
+        Args:
+            result: of the step whose loss is NaN, infinite or diverged.
+
+        Raises:
+            UserError: `--on_nan=stop`, no usable checkpoint, or too many rollbacks.
+        """
+        self.progress = self._checkpointer.roll_back(self._session, self.progress, result)
+        self._saved_step = self.progress.step
+        self._last = None
+        self._start()
+
+    def _start(self) -> None:
+        self._graph.start_input(self._session, self.progress)
+        self._reporter.start(self.progress, self._graph.readings(self._session))
+
+    def _draw(self) -> Tuple[Progress, DrawnGrid]:
+        grid = self._graph.grid.draw(self._session)
+        return self.progress._replace(seconds=self._seconds()), grid
+
+    def _save_steps_before_input_error(self) -> None:
+        """Saves the steps before the one that was not executed.
+
+        Where the device looped, nobody knows how many of its steps were: nothing is saved.
+        """
+        if self._steps_in_flight == 1:
+            self.save()
+
+    def _seconds(self) -> float:
+        """Seconds of training so far, those before a resume included."""
+        return time.time() - self._started
 
 
 @contextlib.contextmanager
-def opened_run(config, dataset, ranks, *, session_config):
-    """The config of the run to train: named, seeded, filed as FLAGS.json, its folder held.
+def open_training(
+    config: Config, dataset: pipeline.Dataset, device: Device, *, ranks: Ranks
+) -> Iterator[TrainingRun]:
+    """Opens a run for training: its graph, session, restored weights and reporter.
 
-    Rank 0 does this; the other ranks are told the name and the seed.
+    When the block ends well, all ranks wait for rank 0, and rank 0 draws the loss curve and the
+    GIF of the sample grids.
 
     Args:
-        config: `Config` with every size filled in.
+        config: with every field filled in (`training.run_folder.open_run_folder`).
         dataset: `datasets.pipeline.Dataset`.
+        device: `devices.device.Device`.
         ranks: `devices.ranks.Ranks`.
-        session_config: `tf.ConfigProto`.
 
     Yields:
-        The `Config`, with every field filled in.
+        A `TrainingRun`.
 
     Raises:
-        UserError: the data set is smaller than a batch, a run of other options stands in the folder,
-            another process trains there, or nothing can be written there.
+        UserError: there are checkpoints, but none can be used.
     """
-    pipeline.steps_per_epoch(
-        dataset, batch_size=config.batch_size, ranks_size=ranks.size, train_size=config.train_size
-    )
-    with _opened(config) if ranks.rank == 0 else contextlib.nullcontext(config) as config:
-        first = ranks.broadcast_object(config.as_dict(), session_config)
-        config = config.replace(out_name=first["out_name"], seed=first["seed"])
-        _check_same(config, first, ranks)
-        yield config
-
-
-def _check_same(config, first, ranks):
-    """Refuses options that are not rank 0's: this rank would train another run, or wait forever."""
-    for name in RUN_OPTIONS + SAME_ON_ALL_RANKS:
-        mine, there = getattr(config, name), first[name]
-        if mine != (tuple(there) if isinstance(mine, tuple) else there):
-            raise UserError(f"--{name}: rank {ranks.rank} has {mine}, rank 0 has {there}")
-
-
-@contextlib.contextmanager
-def _opened(config):
-    if config.resume and not config.out_name:
-        config = config.replace(out_name=_newest_fitting(config))
-    if not config.out_name:
-        config = config.replace(out_name=_free_name(config))
-    folder = config.run_dir
-    print(f"run: {folder}")
-    checkpoints = config.checkpoint_path
-    apart = os.path.relpath(*map(os.path.realpath, (checkpoints, folder))).startswith(os.pardir)
-    with _held(folder), _held(checkpoints) if apart else contextlib.nullcontext():
-        path = os.path.join(folder, OPTIONS_FILE)
-        if os.path.exists(path):
-            config = _continued(config, read_options(path), folder)
-        for newest in checkpoint.kept(checkpoints)[:1]:
-            saved = checked_options(newest.state.get("options", {}), newest.prefix + ".json")
-            config = _continued(config, saved, checkpoints)
-        if config.seed is None:
-            config = config.replace(seed=int.from_bytes(os.urandom(4), "little") >> 1)
-        print(f"seed: {config.seed}")
-        try:
-            utils.write_text(path, config.to_json())
-        except OSError as error:
-            raise UserError(f"--out_dir: {error}")
-        yield config
-
-
-def _held(folder):
-    """A folder of the run's, made and locked for this process; a context manager."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-        return utils.lock_folder(folder)
-    except BlockingIOError:
-        raise UserError(f"--out_name: another process is training in {folder}")
-    except OSError as error:
-        raise UserError(f"--out_dir: {error}")
-
-
-def _newest_fitting(config):
-    for name, saved in saved_runs(config):
-        seeded = config if config.seed is not None else config.replace(seed=saved.get("seed"))
-        if not seeded.differences(saved):
-            return name
-    raise UserError(f"--resume: no run in {config.out_dir} was trained with these options")
-
-
-def _free_name(config):
-    name = config.default_name()
-    taken = 0
-    while os.path.exists(os.path.join(config.out_dir, name + f"-{taken}" * bool(taken))):
-        taken += 1
-    return name + f"-{taken}" * bool(taken)
-
-
-def _continued(config, saved, folder):
-    """The config with the seed of the run that stands in `folder`, if its options agree."""
-    if config.seed is None:
-        config = config.replace(seed=saved.get("seed"))
-    for name, there, asked in config.differences(saved):
-        if name in SET_BY_DATASET:
-            raise UserError(
-                f"--dataset: {name} of {config.dataset} was {there} when the run in {folder} began and is {asked} now; give "
-                "another --out_name"
-            )
-        raise UserError(
-            f"--{name}: the run in {folder} has {there}, not {asked}; give that, or another --out_name"
+    steps_per_epoch = functools.partial(_steps_per_epoch, config, dataset)
+    with contextlib.ExitStack() as stack:
+        tf_graph = stack.enter_context(tf.Graph().as_default())
+        graph = build_train_graph(config=config, dataset=dataset, ranks=ranks, device=device)
+        session = stack.enter_context(tf.Session(config=device.session_config))
+        session_run = stack.enter_context(
+            timeline.training_run(session, config=config, device=device, say=print, rank=ranks.rank)
         )
-    return config
+        graph.build_loop(session)
+        tf_graph.finalize()
+        checkpointer = Checkpointer(
+            config=config,
+            graph=graph,
+            ranks=ranks,
+            steps_per_epoch=steps_per_epoch,
+            warn=utils.warn,
+        )
+        progress = checkpointer.restore(session)
+        reporter = stack.enter_context(
+            open_reporter(
+                config, progress, steps_per_epoch=steps_per_epoch(ranks.size), ranks=ranks
+            )
+        )
+        yield stack.enter_context(
+            TrainingRun(
+                config,
+                graph,
+                session=session,
+                session_run=session_run,
+                progress=progress,
+                total_steps=config.epoch * steps_per_epoch(ranks.size),
+                checkpointer=checkpointer,
+                reporter=reporter,
+                signals=stack.enter_context(SignalCatcher(warn=utils.warn)),
+            )
+        )
+    reporter.summarize()
+
+
+def _steps_per_epoch(config: Config, dataset: pipeline.Dataset, ranks_size: int) -> int:
+    return pipeline.steps_per_epoch(
+        dataset, batch_size=config.batch_size, ranks_size=ranks_size, train_size=config.train_size
+    )

@@ -11,7 +11,7 @@ from datasets.registry import open_dataset
 from devices.device import open_device
 from devices.ranks import SINGLE_PROCESS
 from options import UserError
-from training import loop, run
+from training import loop, run_folder
 
 SMALL = Config(
     dataset="synthetic",
@@ -87,7 +87,7 @@ def test_input_that_fails_ends_the_run_in_one_line_and_keeps_its_work(graph, tmp
 
     monkeypatch.setattr(dataset, "read", read)
     device = open_device(config)
-    with run.opened_run(
+    with run_folder.open_run_folder(
         config, dataset, SINGLE_PROCESS, session_config=device.session_config
     ) as config, pytest.raises(UserError, match="^--max_bad_files: enough$"):
         loop.train(config, dataset, device, ranks=SINGLE_PROCESS)

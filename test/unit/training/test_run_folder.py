@@ -1,0 +1,52 @@
+"""A run's folder: its name, its seed, its FLAGS.json, the options of a run that is there."""
+
+import json
+import os
+
+import pytest
+
+from config import Config
+from datasets.registry import open_dataset
+from devices.ranks import SINGLE_PROCESS
+from options import UserError
+from training.run_folder import open_run_folder
+
+ASKED = Config(train=True, dataset="synthetic", output_height=16, batch_size=4, seed=3)
+
+
+def opened(folder, **changes):
+    """The config of a run whose folder is opened in `folder` and closed again."""
+    config, dataset = open_dataset(ASKED.replace(out_dir=str(folder), **changes))
+    with open_run_folder(config, dataset, SINGLE_PROCESS, session_config=None) as config:
+        assert os.path.exists(os.path.join(config.run_dir, "FLAGS.json"))
+        return config
+
+
+def test_runs_without_a_name_get_names_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(Config, "default_name", lambda config: "run")
+    assert [opened(tmp_path).out_name for _ in range(3)] == ["run", "run-0", "run-1"]
+
+
+def test_the_default_name_says_what_is_trained(tmp_path):
+    assert opened(tmp_path).out_name.startswith("synthetic-16x16x3-z100-b4-")
+
+
+def test_a_seed_is_drawn_once_and_kept(tmp_path):
+    first = opened(tmp_path, out_name="run", seed=None)
+    assert opened(tmp_path, out_name="run", seed=None).seed == first.seed
+    assert json.loads((tmp_path / "run" / "FLAGS.json").read_text())["seed"] == first.seed
+
+
+def test_a_run_of_other_options_is_refused(tmp_path):
+    opened(tmp_path, out_name="run")
+    with pytest.raises(UserError, match="^--z_dim: the run in .*run has 100, not 9; give that, or"):
+        opened(tmp_path, out_name="run", z_dim=9)
+    opened(tmp_path, out_name="run", epoch=99)
+
+
+def test_the_folder_is_held_while_it_is_open(tmp_path):
+    config, dataset = open_dataset(ASKED.replace(out_dir=str(tmp_path), out_name="run"))
+    with open_run_folder(config, dataset, SINGLE_PROCESS, session_config=None), pytest.raises(
+        UserError, match="^--out_name: another process is training in "
+    ):
+        opened(tmp_path, out_name="run")

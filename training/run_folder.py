@@ -1,0 +1,147 @@
+"""Prepares a run: its folder, its seed, and whether to resume what is there."""
+
+import contextlib
+import os
+from typing import IO, Any, Dict, Iterator
+
+import tensorflow.compat.v1 as tf
+
+import checkpoint
+import utils
+from config import OPTIONS_FILE, RUN_OPTIONS, SAME_ON_ALL_RANKS, SET_BY_DATASET, Config
+from datasets import pipeline
+from devices.ranks import Ranks
+from flags_file import checked_options, read_options, saved_runs
+from options import UserError
+
+
+@contextlib.contextmanager
+def open_run_folder(
+    config: Config, dataset: pipeline.Dataset, ranks: Ranks, *, session_config: tf.ConfigProto
+) -> Iterator[Config]:
+    """Names and seeds the run to train, writes its FLAGS.json and holds its folder.
+
+    Rank 0 does this and broadcasts the name and the seed.
+
+    Args:
+        config: `Config` with every size filled in.
+        dataset: `datasets.pipeline.Dataset`.
+        ranks: `devices.ranks.Ranks`.
+        session_config: `tf.ConfigProto`.
+
+    Yields:
+        The `Config`, with every field filled in.
+
+    Raises:
+        UserError: the data set is smaller than a batch, the folder holds a run of other options,
+            another process trains there, or nothing can be written there.
+    """
+    pipeline.steps_per_epoch(
+        dataset, batch_size=config.batch_size, ranks_size=ranks.size, train_size=config.train_size
+    )
+    with contextlib.ExitStack() as locks:
+        if ranks.rank == 0:
+            config = _open(config, locks)
+        first = ranks.broadcast_object(config.as_dict(), session_config)
+        config = config.replace(out_name=first["out_name"], seed=first["seed"])
+        _check_same(config, first, ranks)
+        yield config
+
+
+def _check_same(config: Config, first: Dict[str, Any], ranks: Ranks) -> None:
+    """Refuses options that are not rank 0's: this rank would train another run, or wait forever."""
+    for name in RUN_OPTIONS + SAME_ON_ALL_RANKS:
+        mine, expected = getattr(config, name), first[name]
+        if isinstance(mine, tuple):  # a list in JSON
+            expected = tuple(expected)
+        if mine != expected:
+            raise UserError(f"--{name}: rank {ranks.rank} has {mine}, rank 0 has {expected}")
+
+
+def _open(config: Config, locks: contextlib.ExitStack) -> Config:
+    if config.resume and not config.out_name:
+        config = config.replace(out_name=_newest_fitting(config))
+    if not config.out_name:
+        config = config.replace(out_name=_free_name(config))
+    utils.say(f"run: {config.run_dir}")
+    locks.enter_context(_lock(config.run_dir))
+    if not _is_within(config.checkpoint_path, config.run_dir):
+        locks.enter_context(_lock(config.checkpoint_path))
+    config = _resumed(config)
+    if config.seed is None:
+        config = config.replace(seed=int.from_bytes(os.urandom(4), "little") >> 1)
+    utils.say(f"seed: {config.seed}")
+    try:
+        utils.write_text(os.path.join(config.run_dir, OPTIONS_FILE), config.to_json())
+    except OSError as error:
+        raise UserError(f"--out_dir: {error}")
+    return config
+
+
+def _is_within(path: str, folder: str) -> bool:
+    relative = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+    return not relative.startswith(os.pardir)
+
+
+def _lock(folder: str) -> IO[str]:
+    """Makes a folder of the run and locks it until the returned file is closed."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        return utils.lock_folder(folder)
+    except BlockingIOError:
+        raise UserError(f"--out_name: another process is training in {folder}")
+    except OSError as error:
+        raise UserError(f"--out_dir: {error}")
+
+
+def _newest_fitting(config: Config) -> str:
+    """The name of the newest run with the config's options."""
+    for name, saved in saved_runs(config):
+        seeded = config if config.seed is not None else config.replace(seed=saved.get("seed"))
+        if not seeded.differences(saved):
+            return name
+    raise UserError(f"--resume: no run in {config.out_dir} was trained with these options")
+
+
+def _free_name(config: Config) -> str:
+    """The config's default name, numbered if there is such a folder already."""
+    default = name = config.default_name()
+    number = 0
+    while os.path.exists(os.path.join(config.out_dir, name)):
+        name = f"{default}-{number}"
+        number += 1
+    return name
+
+
+def _resumed(config: Config) -> Config:
+    """The config with the seed of the run that is in its folders, if its options agree."""
+    path = os.path.join(config.run_dir, OPTIONS_FILE)
+    if os.path.exists(path):
+        config = _continuing(config, read_options(path), config.run_dir)
+    checkpoints = checkpoint.kept(config.checkpoint_path)
+    if checkpoints:
+        newest = checkpoints[0]
+        saved = checked_options(newest.state.get("options", {}), newest.prefix + ".json")
+        config = _continuing(config, saved, config.checkpoint_path)
+    return config
+
+
+def _continuing(config: Config, saved: Dict[str, Any], folder: str) -> Config:
+    """The config with the seed of saved options.
+
+    Raises:
+        UserError: another option differs; `folder` is named as where the saved ones are.
+    """
+    if config.seed is None:
+        config = config.replace(seed=saved.get("seed"))
+    for name, there, asked in config.differences(saved):
+        if name in SET_BY_DATASET:
+            raise UserError(
+                f"--dataset: {name} of {config.dataset} was {there} when the run in {folder} began "
+                f"and is {asked} now; give another --out_name"
+            )
+        raise UserError(
+            f"--{name}: the run in {folder} has {there}, not {asked}; "
+            "give that, or another --out_name"
+        )
+    return config
