@@ -197,9 +197,6 @@ def open_training(
         tf_graph = stack.enter_context(tf.Graph().as_default())
         graph = build_train_graph(config=config, dataset=dataset, ranks=ranks, device=device)
         session = stack.enter_context(tf.Session(config=device.session_config))
-        session_run = stack.enter_context(
-            timeline.training_run(session, config=config, device=device, say=print, rank=ranks.rank)
-        )
         graph.build_loop(session)
         tf_graph.finalize()
         checkpointer = Checkpointer(
@@ -210,24 +207,24 @@ def open_training(
             warn=utils.warn,
         )
         progress = checkpointer.restore(session)
+        steps = steps_per_epoch(ranks.size)
         reporter = stack.enter_context(
-            open_reporter(
-                config, progress, steps_per_epoch=steps_per_epoch(ranks.size), ranks=ranks
-            )
+            open_reporter(config, progress, steps_per_epoch=steps, ranks=ranks)
         )
-        yield stack.enter_context(
-            TrainingRun(
-                config,
-                graph,
-                session=session,
-                session_run=session_run,
-                progress=progress,
-                total_steps=config.epoch * steps_per_epoch(ranks.size),
-                checkpointer=checkpointer,
-                reporter=reporter,
-                signals=stack.enter_context(SignalCatcher(warn=utils.warn)),
-            )
+        run = TrainingRun(
+            config,
+            graph,
+            session=session,
+            session_run=stack.enter_context(
+                timeline.traced_run(session, config=config, device=device, rank=ranks.rank)
+            ),
+            progress=progress,
+            total_steps=config.epoch * steps,
+            checkpointer=checkpointer,
+            reporter=reporter,
+            signals=stack.enter_context(SignalCatcher(warn=utils.warn)),
         )
+        yield stack.enter_context(run)
     reporter.summarize()
 
 

@@ -1,27 +1,37 @@
-"""A timeline of some warm training runs, as Chrome's trace viewer reads it."""
+"""A timeline of some warm training runs, in the format of Chrome's trace viewer."""
 
 import contextlib
 import datetime
 import os
+from typing import Any, Callable, ContextManager, Dict, Iterator, Optional
 
 import tensorflow.compat.v1 as tf
 from tensorflow.python.client import timeline
 
 import utils
+from config import Config
+from devices.device import Device
 
 WARM_RUNS = 10
 TRACED_RUNS = 6
 
 
-def training_run(session, *, config, device, say, rank=0):
-    """What to run training steps with.
+def traced_run(
+    session: tf.Session,
+    *,
+    config: Config,
+    device: Device,
+    say: Callable[[str], None] = utils.say,
+    rank: int = 0,
+) -> ContextManager[Callable[..., Any]]:
+    """What to run training steps with: `session.run`, or a tracing version of it.
 
     Args:
         session: `tf.Session`.
         config: `Config`; with `profiling`, a few runs are traced once the session is warm, and
             written to `data_save_path`, unless the device profiles itself.
         device: `devices.device.Device`.
-        say: called with the line that tells where the timeline is, or why there is none.
+        say: called with the line that names the timeline, or says why there is none.
         rank: of this process; rank 0 alone writes a timeline.
 
     Returns:
@@ -33,7 +43,9 @@ def training_run(session, *, config, device, say, rank=0):
 
 
 @contextlib.contextmanager
-def _traced(session, folder, say):
+def _traced(
+    session: tf.Session, folder: str, say: Callable[[str], None]
+) -> Iterator[Callable[..., Any]]:
     tracer = _Tracer(session, folder, say)
     try:
         yield tracer.run
@@ -42,7 +54,9 @@ def _traced(session, folder, say):
 
 
 class _Tracer:
-    def __init__(self, session, folder, say):
+    """Runs a session; traces some of its runs once it is warm."""
+
+    def __init__(self, session: tf.Session, folder: str, say: Callable[[str], None]) -> None:
         self._session = session
         self._folder = folder
         self._say = say
@@ -50,7 +64,8 @@ class _Tracer:
         self._stats = tf.RunMetadata().step_stats
         self._written = False
 
-    def run(self, fetches, feed_dict=None):
+    def run(self, fetches: Any, feed_dict: Optional[Dict[Any, Any]] = None) -> Any:
+        """As `session.run`."""
         self._runs += 1
         if self._runs <= WARM_RUNS or self._written:
             return self._session.run(fetches, feed_dict)
@@ -62,8 +77,8 @@ class _Tracer:
             self.write()
         return values
 
-    def write(self):
-        """Writes what was traced, once; a disk that refuses it does not end the training."""
+    def write(self) -> None:
+        """Writes what was traced, once; a failure is a warning and ends no training."""
         if self._written:
             return
         self._written = True
@@ -81,8 +96,8 @@ class _Tracer:
             self._say(f"--data_save_path: timeline not written: {error}")
 
 
-def _append(stats, more):
-    """Adds one run's events, each device's to its own row."""
+def _append(stats: Any, more: Any) -> None:
+    """Appends one run's events, each device's to its own row."""
     rows = {device.device: device for device in stats.dev_stats}
     for device in more.dev_stats:
         if device.device in rows:

@@ -54,7 +54,7 @@ def counted_runs(graph):
 
 def run_often(session, times, config, device):
     lines = []
-    with timeline.training_run(session, config=config, device=device, say=lines.append) as run:
+    with timeline.traced_run(session, config=config, device=device, say=lines.append) as run:
         for number in range(times):
             assert run(tf.constant(number, name=f"n{number}")) == number
     return lines
