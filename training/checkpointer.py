@@ -25,25 +25,22 @@ class Checkpointer:
 
     def __init__(
         self,
-        *,
         config: Config,
         graph: TrainGraph,
+        *,
         ranks: Ranks,
         steps_per_epoch: Callable[[int], int],
-        warn: Callable[[str], None],
     ) -> None:
         """Args:
         config: `Config`.
         graph: `training.graph.TrainGraph`.
         ranks: `devices.ranks.Ranks`.
         steps_per_epoch: number of ranks -> steps.
-        warn: called with one line about each checkpoint that is skipped and each retry.
         """
         self._config = config
         self._graph = graph
         self._ranks = ranks
         self._steps_per_epoch = steps_per_epoch
-        self._warn = warn
         self._folder = config.checkpoint_path
 
     def restore(self, session: tf.Session) -> Progress:
@@ -65,7 +62,7 @@ class Checkpointer:
     def _load(self, session: tf.Session) -> Progress:
         utils.clear_staging(self._folder)
         try:
-            found = self._graph.saver.restore_newest(session, self._folder, warn=self._warn)
+            found = self._graph.saver.restore_newest(session, self._folder, warn=utils.warn)
         except checkpoint.Damaged as damage:
             raise UserError(f"--out_name: {damage}; give another to start anew")
         if found is None:
@@ -82,7 +79,7 @@ class Checkpointer:
         rate_before, rate_now = [
             learning_rate(self._config, ranks) for ranks in (ranks_before, ranks_now)
         ]
-        self._warn(
+        utils.warn(
             f"step {progress.step}: going on with {ranks_now} rank(s) instead of {ranks_before}: "
             f"{ranks_now * batch} images a step, not {ranks_before * batch}; "
             f"{now} steps an epoch, not {before}; "
@@ -120,7 +117,7 @@ class Checkpointer:
                         f"--checkpoint_dir: no checkpoint could be written at step "
                         f"{progress.step}: {error}"
                     )
-                self._warn(f"checkpoint at step {progress.step} failed, trying again: {error}")
+                utils.warn(f"checkpoint at step {progress.step} failed, trying again: {error}")
                 time.sleep(SECONDS_BETWEEN_TRIES)
 
     def _state(self, progress: Progress) -> Dict[str, Any]:
@@ -157,7 +154,7 @@ class Checkpointer:
         if progress.stream == MAX_ROLLBACKS:
             raise UserError(f"{trouble}; stopped after {MAX_ROLLBACKS} rollbacks")
         restored = self.restore(session)
-        self._warn(f"{trouble}; back to step {restored.step}, with new random numbers")
+        utils.warn(f"{trouble}; back to step {restored.step}, with new random numbers")
         return restored._replace(stream=progress.stream + 1, seconds=progress.seconds)
 
 

@@ -63,10 +63,9 @@ class TrainGraph:
         stop_vote: `training.signals.StopVote`.
     """
 
-    def __init__(
-        self, *, config: Config, dataset: Dataset, ranks: Ranks, device: Device
-    ) -> None:
+    def __init__(self, *, config: Config, dataset: Dataset, ranks: Ranks, device: Device) -> None:
         """Builds all ops in the default graph."""
+        assert config.architecture is not None, "the data set was not opened"
         tf.set_random_seed(config.seed)
         networks = model.build_networks(
             config.architecture, model.sizes_of(config), ops_cpu.products_of_device(device.kind)

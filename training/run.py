@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as tf
 import utils
 from config import Config
 from datasets import pipeline
+from datasets.dataset import Dataset
 from devices.device import Device
 from devices.ranks import Ranks
 from training import timeline
@@ -173,7 +174,7 @@ class TrainingRun:
 
 @contextlib.contextmanager
 def open_training(
-    config: Config, dataset: pipeline.Dataset, device: Device, *, ranks: Ranks
+    config: Config, dataset: Dataset, device: Device, *, ranks: Ranks
 ) -> Iterator[TrainingRun]:
     """Opens a run for training: its graph, session, restored weights and reporter.
 
@@ -182,7 +183,7 @@ def open_training(
 
     Args:
         config: with every field filled in (`training.run_folder.open_run_folder`).
-        dataset: `datasets.pipeline.Dataset`.
+        dataset: `datasets.dataset.Dataset`.
         device: `devices.device.Device`.
         ranks: `devices.ranks.Ranks`.
 
@@ -199,13 +200,7 @@ def open_training(
         session = stack.enter_context(tf.Session(config=device.session_config))
         graph.build_loop(session)
         tf_graph.finalize()
-        checkpointer = Checkpointer(
-            config=config,
-            graph=graph,
-            ranks=ranks,
-            steps_per_epoch=steps_per_epoch,
-            warn=utils.warn,
-        )
+        checkpointer = Checkpointer(config, graph, ranks=ranks, steps_per_epoch=steps_per_epoch)
         progress = checkpointer.restore(session)
         steps = steps_per_epoch(ranks.size)
         reporter = stack.enter_context(
@@ -228,7 +223,7 @@ def open_training(
     reporter.summarize()
 
 
-def _steps_per_epoch(config: Config, dataset: pipeline.Dataset, ranks_size: int) -> int:
+def _steps_per_epoch(config: Config, dataset: Dataset, ranks_size: int) -> int:
     return pipeline.steps_per_epoch(
         dataset, batch_size=config.batch_size, ranks_size=ranks_size, train_size=config.train_size
     )

@@ -10,6 +10,7 @@ import checkpoint
 import utils
 from config import OPTIONS_FILE, RUN_OPTIONS, SAME_ON_ALL_RANKS, SET_BY_DATASET, Config
 from datasets import pipeline
+from datasets.dataset import Dataset
 from devices.ranks import Ranks
 from flags_file import checked_options, read_options, saved_runs
 from options import UserError
@@ -17,7 +18,7 @@ from options import UserError
 
 @contextlib.contextmanager
 def open_run_folder(
-    config: Config, dataset: pipeline.Dataset, ranks: Ranks, *, session_config: tf.ConfigProto
+    config: Config, dataset: Dataset, ranks: Ranks, *, session_config: tf.ConfigProto
 ) -> Iterator[Config]:
     """Names and seeds the run to train, writes its FLAGS.json and holds its folder.
 
@@ -25,7 +26,7 @@ def open_run_folder(
 
     Args:
         config: `Config` with every size filled in.
-        dataset: `datasets.pipeline.Dataset`.
+        dataset: `datasets.dataset.Dataset`.
         ranks: `devices.ranks.Ranks`.
         session_config: `tf.ConfigProto`.
 

@@ -102,10 +102,10 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(tmp_path):
 
 
 def test_a_checkpoint_that_fails_once_is_tried_again(tmp_path, monkeypatch, capsys):
-    real, failures = checkpoint.save, [OSError("No space left on device")]
+    real, failures = checkpoint.Saver.save, [OSError("No space left on device")]
     monkeypatch.setattr(checkpointer, "SECONDS_BETWEEN_TRIES", 0)
     monkeypatch.setattr(
-        checkpoint,
+        checkpoint.Saver,
         "save",
         lambda *args, **kwargs: _raise(failures.pop()) if failures else real(*args, **kwargs),
     )
