@@ -68,7 +68,10 @@ class TrainGraph:
         assert config.architecture is not None, "the data set was not opened"
         tf.set_random_seed(config.seed)
         networks = model.build_networks(
-            config.architecture, model.sizes_of(config), ops_cpu.products_of_device(device.kind)
+            config.architecture,
+            model.sizes_of(config),
+            ops_cpu.products_of_device(device.kind),
+            loss=config.loss,
         )
         self.pipeline = pipeline.InputPipeline(
             dataset, config=config, value_range=networks.value_range, ranks=ranks

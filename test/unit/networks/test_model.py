@@ -6,6 +6,7 @@ import tensorflow.compat.v1 as tf
 
 import model
 import ops
+from config import OPTIONS
 
 SMALL = dict(gf_dim=4, df_dim=4, gfc_dim=8, dfc_dim=8)
 CASES = [
@@ -170,3 +171,8 @@ def test_moved_average_takes_its_passes_in_order(graph):
         session.run(tf.global_variables_initializer())
         session.run(move)
         assert session.run(average) == pytest.approx((1 * 0.9 + 2 * 0.1) * 0.9 + 5 * 0.1)
+
+
+def test_the_flags_choices_are_the_tables_rows():
+    assert set(OPTIONS["loss"].declared.choices) == set(model.LOSSES)
+    assert set(OPTIONS["architecture"].declared.choices) == set(model.ARCHITECTURES)

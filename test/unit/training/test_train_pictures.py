@@ -2,8 +2,8 @@
 
 import json
 
-import numpy as np
 import image_files
+import numpy as np
 import pytest
 
 import main
