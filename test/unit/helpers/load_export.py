@@ -1,8 +1,8 @@
 """Loads what `inference.export` wrote, as somebody else would: with TensorFlow alone.
 
-    python load_export.py PATH INPUTS.npz OUTPUTS.npz
+    python load_export.py PATH INPUTS.npz OUTPUTS.npz [PATH INPUTS.npz OUTPUTS.npz ...]
 
-PATH is a frozen graph (.pb), a SavedModel (a folder) or the prefix of an exported checkpoint; the
+Each PATH is a frozen graph (.pb), a SavedModel (a folder) or the prefix of an exported checkpoint; the
 arrays of INPUTS are fed to the nodes of their names; OUTPUTS takes the node `images` or `logits`.
 """
 
@@ -36,8 +36,7 @@ def load_checkpoint(path, session):
     return {operation.name: operation.name + ":0" for operation in session.graph.get_operations()}
 
 
-def main(path, inputs_path, outputs_path):
-    tf.disable_v2_behavior()
+def run(path, inputs_path, outputs_path):
     load = (
         load_frozen
         if path.endswith(".pb")
@@ -45,12 +44,15 @@ def main(path, inputs_path, outputs_path):
         if os.path.isdir(path)
         else load_checkpoint
     )
-    with np.load(inputs_path) as inputs, tf.Session() as session:
-        names = load(path, session)
+    with np.load(inputs_path) as inputs, tf.Session(graph=tf.Graph()) as session:
+        with session.graph.as_default():
+            names = load(path, session)
         (output,) = [name for name in ("images", "logits") if name in names and name not in inputs]
         values = session.run(names[output], {names[name]: inputs[name] for name in inputs})
     np.savez(outputs_path, **{output: values, "version": np.array(tf.__version__)})
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    tf.disable_v2_behavior()
+    for first in range(1, len(sys.argv), 3):
+        run(*sys.argv[first : first + 3])

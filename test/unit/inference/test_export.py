@@ -63,11 +63,22 @@ def judged(asked, images, inputs):
             return session.run(logits)
 
 
-def loaded(path, inputs, folder, interpreter=sys.executable):
-    """What a fresh process makes of an export; it finds none of the project's modules."""
-    np.savez(str(folder / "in.npz"), **inputs)
+def loaded(exports, folder, interpreter=sys.executable):
+    """What a fresh process makes of exports; it finds none of the project's modules.
+
+    Args:
+        exports: [(path, {input: array})].
+
+    Returns:
+        [{output: array}], with the `version` of the TensorFlow that loaded it.
+    """
+    words = []
+    for number, (path, inputs) in enumerate(exports):
+        fed, made = [str(folder / f"{number}-{end}.npz") for end in ("in", "out")]
+        np.savez(fed, **inputs)
+        words += [str(path), fed, made]
     done = subprocess.run(
-        [interpreter, LOADER, str(path), str(folder / "in.npz"), str(folder / "out.npz")],
+        [interpreter, LOADER, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -75,8 +86,11 @@ def loaded(path, inputs, folder, interpreter=sys.executable):
         timeout=300,
     )
     assert done.returncode == 0, done.stdout
-    with np.load(str(folder / "out.npz"), allow_pickle=False) as file:
-        return dict(file)
+    found = []
+    for path in words[2::3]:
+        with np.load(path, allow_pickle=False) as file:
+            found.append(dict(file))
+    return found
 
 
 def assert_loads(folder, asked, tmp_path, **interpreter):
@@ -84,21 +98,21 @@ def assert_loads(folder, asked, tmp_path, **interpreter):
     inputs = inputs_of(asked)
     images = drawn(asked, inputs)
     assert images.std() > 0.01
-    for name in ("generator.pb", "saved_model", "sampler-b%d" % COUNT):
-        found = loaded(folder / name, inputs, tmp_path, **interpreter)
-        np.testing.assert_allclose(found["images"], images, err_msg=name, **ROUNDING)
-    one = loaded(
-        folder / "generator.pb",
-        {name: value[:1] for name, value in inputs.items()},
+    names = ("generator.pb", "saved_model", f"sampler-b{COUNT}")
+    shown = dict(inputs, images=images)
+    del shown["z"]
+    *whole, one, discriminator = loaded(
+        [(folder / name, inputs) for name in names]
+        + [(folder / "generator.pb", {name: value[:1] for name, value in inputs.items()})]
+        + [(folder / "discriminator.pb", shown)],
         tmp_path,
         **interpreter,
     )
+    for name, found in zip(names, whole):
+        np.testing.assert_allclose(found["images"], images, err_msg=name, **ROUNDING)
     np.testing.assert_allclose(one["images"], images[:1], **ROUNDING)  # any number of pictures
-    shown = dict(inputs, images=images)
-    del shown["z"]
-    found = loaded(folder / "discriminator.pb", shown, tmp_path, **interpreter)
-    np.testing.assert_allclose(found["logits"], judged(asked, images, inputs), **ROUNDING)
-    return str(found["version"])
+    np.testing.assert_allclose(discriminator["logits"], judged(asked, images, inputs), **ROUNDING)
+    return str(discriminator["version"])
 
 
 EVERYTHING = dict(export=True, freeze=True, freeze_discriminator=True, export_batch_size=COUNT)
