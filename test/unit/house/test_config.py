@@ -110,7 +110,7 @@ def accepted(option):
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIONS if OPTIONS[name].kind is not tuple])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_what_the_command_line_takes_flags_json_takes(name, data):
     option = OPTIONS[name]
