@@ -167,7 +167,7 @@ class Config(NpuOptions):
     intra_op_threads: int = option(0, "Threads of one operation; 0 is the default.", low=0, high=1024, may_change=True)
     inter_op_threads: int = option(0, "Operations at once; 0 is the default.", low=0, high=1024, may_change=True)
     profiling: bool = option(False, "Profile: on the NPU its own way, elsewhere a timeline.", may_change=True)
-    data_save_path: str = option("./profiling", "Where profiles are written.", path=True, may_change=True)
+    data_save_path: str = option("./profiling", "Where profiles are written, and the dumps whose own folder is not given.", path=True, may_change=True)
 
     # The fields that were on the command line; never saved.
     given: FrozenSet[str] = dataclasses.field(default=frozenset(), compare=False)

@@ -58,6 +58,10 @@ def configure(proto: tf.ConfigProto, parameters: Iterable[Tuple[str, str, Any]])
         )
     rewrite.remapping = rewrite.OFF
     rewrite.memory_optimization = rewrite.OFF
+    if not knows("modify_mixlist"):
+        # Before r1.5 the ops that read the overflow flag had no state and a CPU kernel that gives 0:
+        # constant folding would compute them beforehand, and no overflow would ever be found.
+        rewrite.constant_folding = rewrite.OFF
     bridge = load()
     if hasattr(bridge, "npu_config_proto"):
         bridge.npu_config_proto(config_proto=proto)

@@ -57,9 +57,12 @@ class Device:
         """
         raise NotImplementedError
 
-    def unused_options(self) -> List[str]:
-        """The NPU options, as flags, that were given and have no effect on this device."""
-        return npu_options.without_effect(self._config, used=self.used_npu_options)
+    def notes(self) -> List[str]:
+        """Lines for the user about options that do not do on this device what they say."""
+        unused = npu_options.without_effect(self._config, used=self.used_npu_options)
+        if not unused:
+            return []
+        return [f"Ascend options have no effect on {self.noun}: {' '.join(unused)}"]
 
     def open_ranks(self) -> Ranks:
         """The ranks that the environment describes.

@@ -41,7 +41,6 @@ def open_device(config: Config, *, say: Callable[[str], None] = print) -> Device
 
 def _report(device, reasons, say):
     say(f"device: {device.describe(reasons[0] if reasons else '')}")
-    unused = device.unused_options()
-    if unused:
-        say(f"Ascend options have no effect on {device.noun}: {' '.join(unused)}")
+    for note in device.notes():
+        say(note)
     return device

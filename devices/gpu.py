@@ -17,7 +17,7 @@ class GpuDevice(Device):
 
     def __init__(self, config: Config) -> None:
         """See `Device.__init__`."""
-        self._mixed = config.precision_mode == npu_options.MIXED
+        self._mixed = config.precision_mode in npu_options.MIXED_FP16
         if self._mixed:
             self.loss_scale = npu_options.loss_scale_of(config)
             self.used_npu_options = ("precision_mode", "loss_scale")

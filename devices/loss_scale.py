@@ -5,6 +5,7 @@ every device: the values of `--loss_scale`, and how skipped updates are counted.
 """
 
 import math
+import re
 from typing import Dict, NamedTuple, Optional
 
 import tensorflow.compat.v1 as tf
@@ -18,6 +19,11 @@ GOOD_UPDATES_TO_GROW = 1000
 OVERFLOWS_TO_FALL = 2
 GROWTH = 2.0
 FALL = 0.5
+
+
+# Beyond this, every gradient of a usual size overflows float32 and every update would be skipped.
+LARGEST = 2.0**60
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+]?[0-9]+)?")
 
 
 class LossScale(NamedTuple):
@@ -42,12 +48,11 @@ def parse(text):
     """The `LossScale` that the text of `--loss_scale` asks for; raises `UserError` if it is invalid."""
     if text in ("dynamic", "off"):
         return LossScale(on=text == "dynamic")
-    try:
-        fixed = float(text)
-    except ValueError:
-        fixed = math.nan
-    if not (math.isfinite(fixed) and fixed >= 1):
-        raise UserError(f"--loss_scale: must be dynamic, off or a number of at least 1, not {text}")
+    fixed = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not 1 <= fixed <= LARGEST:
+        raise UserError(
+            f"--loss_scale: must be dynamic, off or a number from 1 to 2^60, not {text!r}"
+        )
     return LossScale(on=True, fixed=fixed)
 
 

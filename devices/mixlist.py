@@ -23,6 +23,11 @@ def check(path: str) -> None:
     Raises:
         UserError: naming the file, the position and the error.
     """
+    if re.search(r"\s", path):
+        raise UserError(
+            f"--modify_mixlist: {path!r}: the device takes no path with a blank; copy the file to "
+            "another folder, or --modify_mixlist=off"
+        )
     try:
         _check_document(located_json.read(path))
     except located_json.BadJson as error:

@@ -22,12 +22,13 @@ class NpuDevice(Device):
     def __init__(self, config: Config) -> None:
         """See `Device.__init__`; also makes the folders that the device writes to."""
         rank_table.read(os.environ)
-        for option in ("modify_mixlist", "auto_tune_mode"):
-            if getattr(config, option) is not None and not adapter.knows(option):
-                raise UserError(f"--{option}: this release of the NPU adapter does not know it")
-        self._mixlist = npu_options.mixlist_of(config) if adapter.knows("modify_mixlist") else ""
-        if self._mixlist:
-            mixlist.check(self._mixlist)
+        _refuse_unknown(config)
+        self._mixlist = _mixlist_of(config)
+        self._deterministic = config.deterministic == "on" or (
+            config.deterministic == "auto"
+            and config.seed is not None
+            and adapter.knows("deterministic")
+        )
         npu_options.make_folders(config)
         self.loss_scale = npu_options.loss_scale_of(config)
         self.steps_per_loop = config.iterations_per_loop
@@ -45,7 +46,9 @@ class NpuDevice(Device):
     def describe(self, reason: str) -> str:
         """See `Device.describe`; no other device is preferred to an NPU."""
         del reason
-        loop = ""
+        hint = loop = ""
+        if self._mixlist == npu_options.DEFAULT_MIXLIST:
+            hint = " (MatMulV2 in float32; --modify_mixlist=off goes without)"
         if self.steps_per_loop > 1:
             loop = (
                 f", {self.steps_per_loop} steps a run (single ones up to the first multiple and "
@@ -53,12 +56,17 @@ class NpuDevice(Device):
             )
         return (
             f"NPU, --precision_mode={self._config.precision_mode}, "
-            f"mixlist {self._mixlist or 'none'}, loss scale {self.loss_scale}{loop}"
+            f"mixlist {self._mixlist or 'none'}{hint}, loss scale {self.loss_scale}{loop}"
         )
 
-    def unused_options(self) -> List[str]:
-        """See `Device.unused_options`."""
-        return []
+    def notes(self) -> List[str]:
+        """See `Device.notes`."""
+        if self._config.precision_mode != "must_keep_origin_dtype":
+            return []
+        return [
+            "--precision_mode=must_keep_origin_dtype: an Ascend 910 has no float32 convolution, so "
+            "the device may refuse the networks"
+        ]
 
     def open_ranks(self) -> Ranks:
         """See `Device.open_ranks`."""
@@ -72,7 +80,9 @@ class NpuDevice(Device):
 
     def _build_session_config(self) -> tf.ConfigProto:
         proto = super()._build_session_config()
-        parameters = npu_options.parameters(self._config, mixlist_path=self._mixlist)
+        parameters = npu_options.parameters(
+            self._config, mixlist_path=self._mixlist, deterministic=self._deterministic
+        )
         adapter.configure(proto, parameters)
         return proto
 
@@ -80,3 +90,31 @@ class NpuDevice(Device):
         self, optimizer: tf.train.Optimizer, *, distributed: bool
     ) -> Tuple[tf.train.Optimizer, Callable[[], Any]]:
         return adapter.scale_loss(optimizer, self.loss_scale, distributed=distributed)
+
+
+def _refuse_unknown(config: Config) -> None:
+    """Raises `UserError` for an option that this release of the adapter would silently ignore."""
+    asked = {
+        "modify_mixlist": config.modify_mixlist not in (None, npu_options.OFF),
+        "auto_tune_mode": config.auto_tune_mode is not None,
+        "deterministic": config.deterministic == "on",
+    }
+    for option, is_asked in asked.items():
+        if is_asked and not adapter.knows(option):
+            raise UserError(f"--{option}: this release of the NPU adapter does not know it")
+
+
+def _mixlist_of(config: Config) -> str:
+    """The checked mixlist that this release of the adapter takes in this mode, or ""."""
+    path = npu_options.mixlist_of(config)
+    if not path or not adapter.knows("modify_mixlist"):
+        return ""
+    if config.precision_mode != npu_options.MIXED and not adapter.knows("precision_mode_v2"):
+        if config.modify_mixlist is None:
+            return ""
+        raise UserError(
+            "--modify_mixlist: this release of the NPU adapter takes it with "
+            f"--precision_mode={npu_options.MIXED} only"
+        )
+    mixlist.check(path)
+    return path

@@ -20,12 +20,33 @@ DEFAULT_MIXLIST = os.path.join(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "configs", "ops_info.json"
 )
 MIXED = "allow_mix_precision"
-# Modes that compute in float16, so that small gradients may vanish.
-FLOAT16_MODES = (MIXED, "force_fp16", "cube_fp16in_fp32out", "allow_mix_precision_fp16")
+MIXED_FP16 = (MIXED, "allow_mix_precision_fp16")  # two names of one mode
+# Modes that take a mixlist; an adapter before r1.13 takes it with the first one only.
+MIXLIST_MODES = (*MIXED_FP16, "allow_mix_precision_bf16")
+# Modes that compute at least the matrix operators in float16, so that small gradients may vanish.
+FLOAT16_MODES = (
+    *MIXED_FP16,
+    "allow_fp32_to_fp16",
+    "force_fp16",
+    "force_fp32",
+    "cube_fp16in_fp32out",
+)
+OFF = "off"  # of --modify_mixlist
 
 MAX_DUMP_STEPS = 100
-_DUMP_STEP = re.compile(r"\d+(-\d+)?$")
+_DUMP_STEP = re.compile(r"[0-9]+(-[0-9]+)?")
 _SWITCHES = ("training_trace", "task_trace", "hccl", "aicpu")
+_AIC_METRICS = (
+    "ArithmeticUtilization",
+    "PipeUtilization",
+    "PipelineExecuteUtilization",
+    "Memory",
+    "MemoryL0",
+    "MemoryUB",
+    "MemoryAccess",
+    "ResourceConflictRatio",
+    "L2Cache",
+)
 _TUNERS = ("RL", "GA")
 
 
@@ -35,17 +56,12 @@ def check(config: Config) -> None:
         raise UserError(
             f"--precision_mode: {config.precision_mode} is none of {', '.join(PRECISION_MODES)}"
         )
-    scale = loss_scale.parse(config.loss_scale)
-    if scale.fixed and config.precision_mode not in FLOAT16_MODES:
-        raise UserError(
-            "--loss_scale: only together with a --precision_mode in float16 "
-            f"({', '.join(FLOAT16_MODES)}), not {config.precision_mode}"
-        )
-    if config.modify_mixlist is not None:
-        if config.precision_mode != MIXED:
+    loss_scale.parse(config.loss_scale)
+    if config.modify_mixlist not in (None, OFF):
+        if config.precision_mode not in MIXLIST_MODES:
             raise UserError(
-                f"--modify_mixlist: only together with --precision_mode={MIXED}, "
-                f"not {config.precision_mode}"
+                "--modify_mixlist: only together with a --precision_mode of "
+                f"{', '.join(MIXLIST_MODES)}, not {config.precision_mode}"
             )
         mixlist.check(config.modify_mixlist)
     if config.over_dump and config.data_dump_flag:
@@ -62,8 +78,10 @@ def check(config: Config) -> None:
 
 def _check_dump_step(text):
     items = text.split("|")
-    if not all(_DUMP_STEP.match(item) for item in items):
-        raise UserError(f"--data_dump_step: must be steps and ranges such as 0|5|10-20, not {text}")
+    if not all(_DUMP_STEP.fullmatch(item) for item in items):
+        raise UserError(
+            f"--data_dump_step: must be steps and ranges such as 0|5|10-20, not {text!r}"
+        )
     if len(items) > MAX_DUMP_STEPS:
         raise UserError(f"--data_dump_step: {len(items)} items; the device takes {MAX_DUMP_STEPS}")
     for item in items:
@@ -99,23 +117,30 @@ def profiling_options(config: Config) -> Dict[str, str]:
                 raise given.error((name,), "must be text in quotes")
             if name in _SWITCHES and value not in ("on", "off"):
                 raise given.error((name,), 'must be "on" or "off"')
+            if name == "aic_metrics" and value not in _AIC_METRICS:
+                raise given.error((name,), f"must be one of {', '.join(_AIC_METRICS)}")
     except located_json.BadJson as error:
         raise UserError(f"--profiling_options: {error}")
     return dict(defaults, **given.value)
 
 
 def loss_scale_of(config: Config) -> loss_scale.LossScale:
-    """The loss scale of a checked config: off in every mode that does not compute in float16."""
-    if config.precision_mode not in FLOAT16_MODES:
-        return loss_scale.OFF
-    return loss_scale.parse(config.loss_scale)
+    """The loss scale of a checked config: off in a mode without float16, unless it was asked for."""
+    scale = loss_scale.parse(config.loss_scale)
+    asked = scale.fixed or "loss_scale" in config.given
+    return scale if asked or config.precision_mode in FLOAT16_MODES else loss_scale.OFF
 
 
 def mixlist_of(config: Config) -> str:
-    """The mixlist's absolute path, or "" in a mode that takes none."""
-    if config.precision_mode != MIXED:
+    """The mixlist's absolute path, or "" if there is none to send.
+
+    The default mixlist says what to keep out of float16, so it goes with the float16 modes only.
+    """
+    if config.modify_mixlist == OFF:
         return ""
-    return os.path.abspath(config.modify_mixlist or DEFAULT_MIXLIST)
+    if config.modify_mixlist is None:
+        return DEFAULT_MIXLIST if config.precision_mode in MIXED_FP16 else ""
+    return os.path.abspath(config.modify_mixlist)
 
 
 def make_folders(config: Config) -> None:
@@ -124,14 +149,32 @@ def make_folders(config: Config) -> None:
     Raises:
         UserError: naming the flag of a folder that cannot be made or written.
     """
-    if config.over_dump:
-        _make_folder("over_dump_path", config.over_dump_path)
-    if config.data_dump_flag:
-        _make_folder("data_dump_path", config.data_dump_path)
+    for switch, name in (("over_dump", "over_dump_path"), ("data_dump_flag", "data_dump_path")):
+        if getattr(config, switch):
+            _make_folder(_moved_by(config, name) or name, dump_folder(config, name))
     if config.profiling:
         output = profiling_options(config)["output"]
         given = output != config.data_save_path
         _make_folder("profiling_options" if given else "data_save_path", output)
+
+
+def dump_folder(config: Config, name: str) -> str:
+    """The absolute folder of a dump: its own one if it was given, else within a given data_save_path.
+
+    Args:
+        name: "over_dump_path" or "data_dump_path".
+    """
+    path = getattr(config, name)
+    mover = _moved_by(config, name)
+    if mover:
+        path = os.path.join(getattr(config, mover), os.path.basename(path))
+    return os.path.abspath(path)
+
+
+def _moved_by(config, name):
+    """The option that moves the folder of the option `name`, or ""."""
+    moved = "data_save_path" in config.given and name not in config.given
+    return "data_save_path" if moved else ""
 
 
 def _make_folder(flag, path):
@@ -143,12 +186,15 @@ def _make_folder(flag, path):
         raise UserError(f"--{flag}: cannot be made or written: {error}")
 
 
-def parameters(config: Config, *, mixlist_path: str) -> List[Tuple[str, str, Any]]:
+def parameters(
+    config: Config, *, mixlist_path: str, deterministic: bool
+) -> List[Tuple[str, str, Any]]:
     """The NpuOptimizer's parameters for a checked config.
 
     Args:
         config: `Config`.
         mixlist_path: absolute, or "" for none.
+        deterministic: whether equal runs must give equal results.
 
     Returns:
         [(key, accessor, value)]; the accessor is b (bool), i (int) or s (str).
@@ -156,16 +202,20 @@ def parameters(config: Config, *, mixlist_path: str) -> List[Tuple[str, str, Any
     chosen = [("use_off_line", "b", True), ("precision_mode", "s", config.precision_mode)]
     if mixlist_path:
         chosen.append(("modify_mixlist", "s", mixlist_path))
+    if deterministic:
+        chosen.append(("deterministic", "i", 1))
+    if not (config.train or config.evaluate):  # --evaluate may train a classifier
+        chosen.append(("graph_run_mode", "i", 0))
     if config.over_dump:
         chosen += [
             ("enable_dump_debug", "b", True),
-            ("dump_path", "s", os.path.abspath(config.over_dump_path)),
+            ("dump_path", "s", dump_folder(config, "over_dump_path")),
             ("dump_debug_mode", "s", config.dump_debug_mode),
         ]
     if config.data_dump_flag:
         chosen += [
             ("enable_dump", "b", True),
-            ("dump_path", "s", os.path.abspath(config.data_dump_path)),
+            ("dump_path", "s", dump_folder(config, "data_dump_path")),
             ("dump_step", "s", config.data_dump_step),
             ("dump_mode", "s", config.dump_mode),
         ]

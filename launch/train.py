@@ -100,6 +100,12 @@ def _command(script: Script, options: Options, output: Output) -> Tuple[str, ...
     """The command that trains, without --progress; its run lies in rank 0's folder."""
     location = options.dataset
     data_path = (f"--data_path={location.data_path}",) if location.data_path else ()
+    dumps = [
+        f"--over_dump_path={output.path('overflow')}",
+        f"--data_dump_path={output.path('data_dump')}",
+    ]
+    if any(flag.startswith("--data_save_path=") for flag in options.flags):
+        dumps = []  # it moves them too
     return (
         script.python,
         "-u",
@@ -112,8 +118,7 @@ def _command(script: Script, options: Options, output: Output) -> Tuple[str, ...
         f"--out_dir={output.folder}",
         "--out_name=run",
         f"--checkpoint_dir={output.path('ckpt')}",
-        f"--over_dump_path={output.path('overflow')}",
-        f"--data_dump_path={output.path('data_dump')}",
+        *dumps,
         f"--data_save_path={output.path('profiling')}",
         *options.flags,
     )

@@ -1,4 +1,4 @@
-"""The fake adapter itself: that it would notice what the real one passes over or aborts for."""
+"""The fake adapter itself: that it would notice what the real one ignores or aborts for."""
 
 import subprocess
 import sys
@@ -73,21 +73,54 @@ def test_the_first_sessions_options_win():
         assert first["problems"] == [] and "first session" in second["problems"][0]
 
 
-@pytest.mark.parametrize(
+BAD_VALUES = pytest.mark.parametrize(
     "parameters",
     [
-        dict(precision_mode_s=b"half"),
         dict(enable_dump_b=True, dump_path_s=b"/no/such"),
         dict(enable_dump_debug_b=True),
         dict(dump_mode_s=b"none"),
         dict(iterations_per_loop_i=2, mix_compile_mode_b=True),
+        dict(enable_dump_b=True, dump_path_s=b"/tmp", dump_step_s=b"10\n"),
     ],
 )
-def test_what_ends_the_process_ends_the_test(parameters):
-    with factory.adapter() as npu_bridge:
+
+
+@BAD_VALUES
+@pytest.mark.parametrize("release", factory.RELEASES)
+def test_a_bad_value_ends_the_process_or_is_an_error_status(parameters, release):
+    with factory.adapter(release) as npu_bridge:
         _ = npu_bridge.npu_init
-        with pytest.raises(npu_bridge.options.Aborted):
+        aborts = not npu_bridge.release.since(12)
+        expected = npu_bridge.options.Aborted if aborts else tf.errors.InternalError
+        with pytest.raises(expected):
             run_with(config_with(use_off_line_b=True, **parameters))
+
+
+@pytest.mark.parametrize("release", factory.RELEASES)
+def test_an_unknown_precision_mode_goes_on_to_an_old_device(release):
+    with factory.adapter(release) as npu_bridge:
+        _ = npu_bridge.npu_init
+        proto = config_with(use_off_line_b=True, precision_mode_s=b"half")
+        if npu_bridge.release.since(12):
+            with pytest.raises(tf.errors.InternalError, match="precision_mode: half"):
+                run_with(proto)
+        else:
+            run_with(proto)
+
+
+@pytest.mark.parametrize("mode", ["allow_mix_precision_fp16", "allow_mix_precision_bf16"])
+@pytest.mark.parametrize("release, taken", [("r1.9", False), ("r1.13", True), ("r1.15", True)])
+def test_releases_take_a_mixlist_in_different_modes(release, taken, mode):
+    with factory.adapter(release) as npu_bridge:
+        _ = npu_bridge.npu_init
+        proto = config_with(
+            use_off_line_b=True, modify_mixlist_s=b"/list.json", precision_mode_s=mode.encode()
+        )
+        if taken:
+            run_with(proto)
+        else:
+            with pytest.raises(tf.errors.InternalError, match="modify_mixlist"):
+                run_with(proto)
 
 
 @pytest.mark.parametrize("release, captured", [("r1.3", 0), ("r1.9", 1), ("r1.15", 1)])
@@ -111,7 +144,12 @@ def test_what_each_release_has():
                 if hasattr(npu_bridge.npu_init, name)
             ]
     assert has["r1.3"] == ["npu_config_proto"]
-    assert has["r1.9"] == has["r1.15"] == ["npu_config_proto", "npu_distributed_optimizer_wrapper"]
+    assert (
+        has["r1.5.1"]
+        == has["r1.9"]
+        == has["r1.15"]
+        == ["npu_config_proto", "npu_distributed_optimizer_wrapper"]
+    )
 
 
 @pytest.fixture

@@ -203,8 +203,8 @@ def test_gradients_that_overflow_by_themselves(graph, npu_bridge, monkeypatch):
     "options",
     [
         dict(precision_mode="must_keep_origin_dtype"),
-        dict(precision_mode="force_fp32"),
         dict(precision_mode="allow_mix_precision_bf16"),
+        dict(precision_mode="allow_fp32_to_bf16"),
         dict(loss_scale="off"),
     ],
 )
@@ -217,9 +217,29 @@ def test_modes_without_a_loss_scale(graph, npu_bridge, options):
     assert npu_bridge.record.of("optimizer") == []
 
 
-@pytest.mark.parametrize("mode", ["force_fp16", "cube_fp16in_fp32out", "allow_mix_precision_fp16"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "allow_fp32_to_fp16",
+        "force_fp16",
+        "force_fp32",
+        "cube_fp16in_fp32out",
+        "allow_mix_precision_fp16",
+    ],
+)
 def test_float16_modes_have_one(graph, npu_bridge, mode):
     assert Training(Config(device="npu", precision_mode=mode)).run()["g_loss_scale"] == 2**16
+
+
+@pytest.mark.parametrize("scale, expected", [("1024", 1024), ("dynamic", 2**16)])
+def test_every_mode_has_the_one_that_was_given(graph, npu_bridge, scale, expected):
+    config = Config(
+        device="npu",
+        precision_mode="must_keep_origin_dtype",
+        loss_scale=scale,
+        given=frozenset(["loss_scale"]),
+    )
+    assert Training(config).run()["g_loss_scale"] == expected
 
 
 def test_averaging_goes_inside_the_loss_scaling(graph, any_release):

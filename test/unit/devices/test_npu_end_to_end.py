@@ -202,8 +202,13 @@ def test_off_the_npu_the_run_is_the_same_with_ascend_options(tmp_path, capsys):
 def test_sampling_takes_the_precision_of_the_run(tmp_path):
     with factory.adapter() as npu_bridge:
         train_here(tmp_path, "--device=npu", "--precision_mode=force_fp16", *EPOCH)
+        (trained,) = npu_bridge.record.of("session")
+    with factory.adapter() as npu_bridge:
         main.run(parsed("--dataset=synthetic_mnist", "--out_dir=" + str(tmp_path), "--device=npu"))
         assert len(glob.glob(str(tmp_path / "run" / "samples" / "test_*.png"))) == 1
-        sessions = npu_bridge.record.of("session")
-        assert [event["options"]["precision_mode"] for event in sessions] == 2 * ["force_fp16"]
-        assert problems(sessions) == []
+        (sampled,) = npu_bridge.record.of("session")
+    sessions = [trained, sampled]
+    assert [event["options"]["precision_mode"] for event in sessions] == 2 * ["force_fp16"]
+    assert "graph_run_mode" not in trained["options"]
+    assert sampled["options"]["graph_run_mode"] == 0
+    assert problems(sessions) == []

@@ -10,6 +10,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from absl import flags
 from fake_npu import factory
+from npu_sessions import npu_config, open_quietly, parameters, refusal
 from paths import ROOT
 
 import main
@@ -18,34 +19,6 @@ from config_npu import PRECISION_MODES
 from devices import npu_options
 from devices.device import open_device
 from devices.ranks import SINGLE_PROCESS
-from options import UserError
-
-
-def npu_config(**options):
-    return Config(device="npu", **options)
-
-
-def open_quietly(config):
-    return open_device(config, say=lambda line: None)
-
-
-def parameters(config):
-    """{key: (accessor, value)} of the NpuOptimizer in a session's config."""
-    optimizers = open_quietly(config).session_config.graph_options.rewrite_options.custom_optimizers
-    assert [optimizer.name for optimizer in optimizers] == ["NpuOptimizer"]
-    found = {}
-    for key, value in optimizers[0].parameter_map.items():
-        accessor = value.WhichOneof("value")
-        found[key] = (accessor, getattr(value, accessor))
-    return found
-
-
-def refusal(config):
-    with pytest.raises(UserError) as error:
-        open_quietly(config)
-    line = str(error.value)
-    assert "\n" not in line
-    return line
 
 
 @pytest.fixture
@@ -99,7 +72,7 @@ def test_every_precision_mode(npu_bridge, mode):
     config = npu_config(precision_mode=mode)
     found = parameters(config)
     assert found["precision_mode"] == ("s", mode.encode())
-    assert ("modify_mixlist" in found) == (mode == "allow_mix_precision")
+    assert ("modify_mixlist" in found) == (mode in npu_options.MIXED_FP16)
     run_once(config)
     assert npu_bridge.record.of("session")[0]["problems"] == []
 
@@ -223,11 +196,12 @@ def test_everything_at_once_is_understood(any_release, tmp_path):
 @pytest.mark.parametrize(
     "options, flag",
     [
-        (dict(precision_mode="half"), "flag --precision_mode=half: value should be one of"),
+        (dict(precision_mode="half"), "flag --precision_mode=half: must be one of"),
         (dict(loss_scale="0.5"), "--loss_scale"),
         (dict(loss_scale="inf"), "--loss_scale"),
         (dict(loss_scale="fast"), "--loss_scale"),
-        (dict(loss_scale="1024", precision_mode="must_keep_origin_dtype"), "--loss_scale"),
+        (dict(loss_scale="1e38"), "--loss_scale: must be dynamic, off or a number from 1 to 2^60"),
+        (dict(loss_scale="\u0661\u0662"), "--loss_scale"),
         (dict(modify_mixlist="x.json", precision_mode="force_fp16"), "--modify_mixlist"),
         (dict(modify_mixlist="/no/such/file.json"), "--modify_mixlist: /no/such/file.json"),
         (dict(over_dump=True, data_dump_flag=True), "--data_dump_flag"),
@@ -235,6 +209,13 @@ def test_everything_at_once_is_understood(any_release, tmp_path):
         (dict(data_dump_step="1,2"), "--data_dump_step"),
         (dict(data_dump_step="1||2"), "--data_dump_step"),
         (dict(data_dump_step="-1"), "--data_dump_step"),
+        (dict(data_dump_step="10\n"), "--data_dump_step"),
+        (dict(data_dump_step="\u00b2"), "--data_dump_step"),
+        (dict(modify_mixlist="/no such/file.json"), "--modify_mixlist: '/no such/file.json'"),
+        (
+            dict(profiling_options='{"aic_metrics": "Everything"}'),
+            "--profiling_options: line 1, column 2: aic_metrics: must be one of",
+        ),
         (dict(data_dump_step="20-10"), "--data_dump_step: the range 20-10"),
         (dict(data_dump_step="5-5"), "--data_dump_step: the range 5-5"),
         (dict(data_dump_step="|".join(map(str, range(101)))), "--data_dump_step: 101 items"),

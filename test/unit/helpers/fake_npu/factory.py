@@ -15,7 +15,7 @@ import os
 import sys
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
-RELEASES = ("r1.3", "r1.9", "r1.15")
+RELEASES = ("r1.3", "r1.5.1", "r1.9", "r1.13", "r1.15")
 _VARIABLES = ("RELEASE", "RECORD", "OVERFLOW", "MEETING")
 
 

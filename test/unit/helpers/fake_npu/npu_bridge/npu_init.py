@@ -12,7 +12,7 @@ from npu_bridge.estimator.npu.npu_loss_scale_optimizer import NPULossScaleOptimi
 from npu_bridge.estimator.npu.npu_optimizer import NPUDistributedOptimizer  # noqa: F401
 from npu_bridge.hccl import hccl_ops  # noqa: F401
 
-if release.since(6):
+if release.since(5):  # r1.5.1
     from npu_bridge.estimator.npu.npu_optimizer import npu_distributed_optimizer_wrapper  # noqa: F401
 
 
@@ -32,6 +32,7 @@ class NPURunConfig:
             session_device_id=None,
             modify_mixlist=None,
             precision_mode_v2=None,
+            deterministic=0,
         ):
             pass
     elif release.since(5):

@@ -1,7 +1,8 @@
-"""What the adapter reads from a session's `ConfigProto`, and what it ends the process for.
+"""What the adapter reads from a session's `ConfigProto`, and what it refuses.
 
 Played on the CPU: the real reading is in C++. An unknown key and a value under the wrong accessor
-are passed over there; here they become `problems`.
+are silently ignored there; here they become `problems`. A bad value ends the process up to r1.9 and
+is an error status from r1.12 on.
 """
 
 import os
@@ -34,30 +35,34 @@ ACCESSORS = {
 }
 if release.since(5):
     ACCESSORS["modify_mixlist"] = "s"
-if release.since(9):
     ACCESSORS["aoe_mode"] = "s"
-if not release.since(13):
+if release.since(12):
+    ACCESSORS["deterministic"] = "i"
+if release.since(13):
+    ACCESSORS["precision_mode_v2"] = "s"
+if not release.since(11):
     ACCESSORS["auto_tune_mode"] = "s"
 
 CHOICES = {
-    "precision_mode": [
-        "allow_fp32_to_fp16",
-        "force_fp16",
-        "must_keep_origin_dtype",
-        "allow_mix_precision",
-    ],
     "dump_mode": ["input", "output", "all"],
     "dump_debug_mode": ["all", "aicore_overflow", "atomic_overflow"],
     "op_select_implmode": ["high_precision", "high_performance"],
 }
-if release.since(9):
-    CHOICES["precision_mode"] += ["force_fp32", "cube_fp16in_fp32out"]
-if release.since(13):
-    CHOICES["precision_mode"] += [
+if release.since(12):  # before that, any text goes on to the device
+    CHOICES["precision_mode"] = [
+        "allow_fp32_to_fp16",
+        "force_fp16",
+        "must_keep_origin_dtype",
+        "allow_mix_precision",
+        "force_fp32",
+        "cube_fp16in_fp32out",
         "allow_mix_precision_fp16",
         "allow_mix_precision_bf16",
         "allow_fp32_to_bf16",
     ]
+MIXLIST_MODES = ["allow_mix_precision"]
+if release.since(13):
+    MIXLIST_MODES += ["allow_mix_precision_fp16", "allow_mix_precision_bf16"]
 
 
 class Aborted(BaseException):
@@ -81,7 +86,7 @@ def read(config):
 
     Raises:
         Aborted: a value for which the adapter ends the process.
-        tf.errors.InternalError: a mixlist without allow_mix_precision.
+        tf.errors.InternalError: a mixlist in a mode without one; from r1.12 on, any bad value.
     """
     found, problems = {}, []
     for key, value in npu_optimizer(config).parameter_map.items():
@@ -96,26 +101,34 @@ def read(config):
     for name in ("remapping", "memory_optimization"):
         if getattr(rewrite, name) != rewrite.OFF:
             problems.append(f"{name} is not off")
+    if not release.since(5) and rewrite.constant_folding != rewrite.OFF:
+        problems.append("constant folding computes the overflow flags before the device does")
     if found.get("use_off_line"):
         _refuse_bad(found)
     return found, problems
 
 
+def _refuse(reason):
+    if release.since(12):
+        raise tf.errors.InternalError(None, None, reason)
+    raise Aborted(reason)
+
+
 def _refuse_bad(found):
     for key, choices in CHOICES.items():
         if found.get(key, choices[0]) not in choices:
-            raise Aborted(f"{key}: {found[key]}")
-    if found.get("modify_mixlist") and found.get("precision_mode") != "allow_mix_precision":
-        raise tf.errors.InternalError(None, None, "modify_mixlist needs allow_mix_precision")
+            _refuse(f"{key}: {found[key]}")
+    if found.get("modify_mixlist") and found.get("precision_mode") not in MIXLIST_MODES:
+        raise tf.errors.InternalError(None, None, "modify_mixlist needs a mode of mixed precision")
     if found.get("enable_dump") or found.get("enable_dump_debug"):
         path = found.get("dump_path", "")
         if not (os.path.isdir(path) and os.access(path, os.R_OK | os.W_OK)):
-            raise Aborted(f"dump_path: {path!r}")
-    if found.get("enable_dump") and not re.match(
-        r"(\d+(-\d+)?\|)+$", found.get("dump_step", "0") + "|"
+            _refuse(f"dump_path: {path!r}")
+    if found.get("enable_dump") and not re.fullmatch(
+        r"([0-9]+(-[0-9]+)?\|)+", found.get("dump_step", "0") + "|"
     ):
-        raise Aborted("dump_step: {}".format(found["dump_step"]))
+        _refuse(f"dump_step: {found['dump_step']!r}")
     if found.get("profiling_mode") and not release.since(8) and "profiling_options" not in found:
-        raise Aborted("profiling_mode without profiling_options")
+        _refuse("profiling_mode without profiling_options")
     if found.get("iterations_per_loop", 1) > 1 and found.get("mix_compile_mode"):
-        raise Aborted("iterations_per_loop with mix_compile_mode")
+        _refuse("iterations_per_loop with mix_compile_mode")

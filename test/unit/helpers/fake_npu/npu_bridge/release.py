@@ -2,7 +2,7 @@
 
 import os
 
-RELEASES = ("r1.3", "r1.9", "r1.15")
+RELEASES = ("r1.3", "r1.5.1", "r1.9", "r1.13", "r1.15")
 NAME = os.environ.get("FAKE_NPU_RELEASE", "r1.15")
 assert NAME in RELEASES, NAME
 

@@ -3,7 +3,7 @@
 import tensorflow.compat.v1 as tf
 from tensorflow.python.client import session as tf_session
 
-from npu_bridge import options, record, release
+from npu_bridge import device, options, record, release
 from npu_bridge.estimator.npu import util
 from npu_bridge.hccl import fusion_groups
 
@@ -65,6 +65,7 @@ def _read_options(session):
     except options.Aborted as reason:
         record.note("aborted", reason=str(reason))
         raise
+    device.folded = not release.since(5) and any("folding" in problem for problem in problems)
     earlier = record.of("session")
     if earlier and earlier[0]["options"] != found:
         problems.append("options differ from those of the first session, which win")

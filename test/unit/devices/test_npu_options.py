@@ -1,0 +1,127 @@
+"""What the NPU's session is told for an option, by release of the adapter."""
+
+import os
+
+import pytest
+from fake_npu import factory
+from npu_sessions import npu_config, open_quietly, parameters, refusal, said
+
+from devices import npu_options
+
+FP16 = "allow_mix_precision_fp16"
+BF16 = "allow_mix_precision_bf16"
+
+
+@pytest.fixture
+def mixlist(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text("{}")
+    return str(path)
+
+
+def test_the_mixlist_can_be_switched_off(npu_bridge):
+    config = npu_config(modify_mixlist="off")
+    assert "modify_mixlist" not in parameters(config)
+    assert "mixlist none, " in said(config)[0]
+
+
+def test_an_old_adapter_needs_no_mixlist_switched_off():
+    with factory.adapter("r1.3"):
+        assert "modify_mixlist" not in parameters(npu_config(modify_mixlist="off"))
+
+
+def test_the_line_on_the_device_says_what_the_default_mixlist_does(npu_bridge, mixlist):
+    hint = "(MatMulV2 in float32; --modify_mixlist=off goes without)"
+    assert hint in said(npu_config())[0]
+    assert hint not in said(npu_config(modify_mixlist=mixlist))[0]
+
+
+@pytest.mark.parametrize("mode", [FP16, BF16])
+def test_old_releases_take_a_mixlist_with_one_mode_only(mixlist, mode):
+    config = npu_config(precision_mode=mode, modify_mixlist=mixlist)
+    with factory.adapter("r1.9"):
+        assert refusal(config) == (
+            "--modify_mixlist: this release of the NPU adapter takes it with "
+            "--precision_mode=allow_mix_precision only"
+        )
+        assert "modify_mixlist" not in parameters(npu_config(precision_mode=mode))
+    with factory.adapter("r1.13"):
+        assert parameters(config)["modify_mixlist"] == ("s", mixlist.encode())
+
+
+def test_the_default_mixlist_goes_with_float16_only():
+    default = ("s", npu_options.DEFAULT_MIXLIST.encode())
+    with factory.adapter("r1.13"):
+        assert parameters(npu_config(precision_mode=FP16))["modify_mixlist"] == default
+        assert "modify_mixlist" not in parameters(npu_config(precision_mode=BF16))
+
+
+def test_a_mode_that_a_910_cannot_run_is_one_warning(npu_bridge):
+    (_, warning) = said(npu_config(precision_mode="must_keep_origin_dtype"))
+    assert warning.startswith("--precision_mode=must_keep_origin_dtype: an Ascend 910 has no")
+    assert len(said(npu_config(precision_mode="force_fp16"))) == 1
+
+
+@pytest.mark.parametrize(
+    "release, deterministic, seed, sent",
+    [
+        ("r1.15", "auto", 3, True),
+        ("r1.13", "on", None, True),
+        ("r1.15", "auto", None, False),
+        ("r1.15", "off", 3, False),
+        ("r1.9", "auto", 3, False),
+    ],
+)
+def test_deterministic(release, deterministic, seed, sent):
+    with factory.adapter(release):
+        found = parameters(npu_config(deterministic=deterministic, seed=seed))
+    assert found.get("deterministic") == (("i", 1) if sent else None)
+
+
+def test_an_old_adapter_cannot_be_deterministic():
+    with factory.adapter("r1.9"):
+        assert refusal(npu_config(deterministic="on")) == (
+            "--deterministic: this release of the NPU adapter does not know it"
+        )
+
+
+@pytest.mark.parametrize(
+    "job, inference",
+    [
+        (dict(train=True), False),
+        (dict(train=False), True),
+        (dict(train=False, generate=4), True),
+        (dict(train=False, evaluate="last"), False),  # it may train a classifier
+    ],
+)
+def test_sampling_is_inference(npu_bridge, job, inference):
+    found = parameters(npu_config(**job))
+    assert found.get("graph_run_mode") == (("i", 0) if inference else None)
+
+
+def dump_path(**options):
+    return parameters(npu_config(**options))["dump_path"][1].decode()
+
+
+@pytest.mark.parametrize(
+    "switch, name, default",
+    [
+        ("over_dump", "over_dump_path", "overflow"),
+        ("data_dump_flag", "data_dump_path", "data_dump"),
+    ],
+)
+def test_data_save_path_moves_a_dump_without_its_own_folder(
+    npu_bridge, tmp_path, switch, name, default
+):
+    moved, own = str(tmp_path / "moved"), str(tmp_path / "own")
+    options = {switch: True, "data_save_path": moved}
+    given = frozenset(["data_save_path"])
+    assert dump_path(**options, given=given) == os.path.join(moved, default)
+    assert os.path.isdir(os.path.join(moved, default))
+    assert dump_path(**options, **{name: own}, given=given | {name}) == own
+
+
+def test_folding_of_constants_is_off_where_it_would_fold_the_overflow_flag(any_release):
+    rewrite = open_quietly(npu_config()).session_config.graph_options.rewrite_options
+    expected = rewrite.DEFAULT if any_release.release.since(5) else rewrite.OFF
+    assert rewrite.constant_folding == expected
