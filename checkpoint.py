@@ -15,6 +15,8 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Op
 import tensorflow.compat.v1 as tf
 
 import utils
+from plain_prefix import plain_prefix
+from regular_file import open_regular, read_text
 
 PREFIX = "DCGAN.model"
 # However few the user wants to keep: if the newest turns out to be damaged, there is one more.
@@ -106,12 +108,13 @@ class Saver:
                 checksum does not match.
         """
         try:
-            shapes = tf.train.load_checkpoint(checkpoint.prefix).get_variable_to_shape_map()
-            self._check_shapes(shapes)
-            self._required.restore(session, checkpoint.prefix)
-            for name in set(shapes).intersection(self._optional):
-                self._optional[name].restore(session, checkpoint.prefix)
-        except (tf.errors.OpError, ValueError) as error:
+            with plain_prefix(checkpoint.prefix) as prefix:
+                shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+                self._check_shapes(shapes)
+                self._required.restore(session, prefix)
+                for name in set(shapes).intersection(self._optional):
+                    self._optional[name].restore(session, prefix)
+        except (tf.errors.OpError, OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise Damaged(f"{checkpoint.prefix}: does not fit: {reason}")
 
@@ -233,8 +236,7 @@ def _read_manifest(prefix):
     """The manifest's content, once its own checksum matches."""
     path = prefix + ".json"
     try:
-        with open(path, encoding="utf-8") as file:
-            manifest = json.load(file)
+        manifest = json.loads(read_text(path))
         content, digest = manifest["content"], manifest["sha256"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Damaged(f"{path}: unreadable ({error})")
@@ -290,7 +292,7 @@ def _remove(path):
 
 def _described(path):
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     return {"bytes": os.path.getsize(path), "sha256": digest.hexdigest()}

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Tuple
 
 from config import OPTIONS, OPTIONS_FILE, SET_BY_DATASET, Config
 from options import UserError
+from regular_file import read_text
 
 PRESETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs", "presets")
 # A preset says what is trained, not where it is filed.
@@ -43,8 +44,7 @@ def read_options(path: str) -> Dict[str, Any]:
         UserError: the file is missing, is not a JSON object, or holds a value that is out of bounds.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            saved = json.load(file)
+        saved = json.loads(read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as a run's options: {error}")
     return checked_options(saved, path)

@@ -19,6 +19,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+import opening
+
 _STAGING = ".saving-"
 
 
@@ -101,7 +103,7 @@ def write_png(path: str, pixels: np.ndarray) -> None:
 
 def read_png(path: str) -> np.ndarray:
     """Reads a grey or RGB PNG as uint8 [H, W, 1 or 3]."""
-    with Image.open(path) as image:
+    with opening.open_image(path, formats=("PNG",)) as image:
         pixels = np.asarray(image)
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
@@ -113,9 +115,9 @@ def write_gif(path: str, frames: Iterable[np.ndarray], *, seconds_per_frame: flo
         frames: an iterable; one frame is held in memory at a time.
     """
     milliseconds = 1000 * seconds_per_frame  # imageio's unit from 2.28 on
-    with atomic_path(path) as partial, imageio.get_writer(
-        partial, format="GIF", mode="I", loop=0, duration=milliseconds
-    ) as writer:
+    with atomic_path(path) as partial, open(partial, "wb") as file, imageio.get_writer(
+        file, format="GIF", mode="I", loop=0, duration=milliseconds
+    ) as writer:  # a file, not its path: imageio takes a folder named x.zip for an archive
         for frame in frames:
             writer.append_data(frame[..., 0] if frame.shape[-1] == 1 else frame)
 

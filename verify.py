@@ -11,6 +11,7 @@ import struct
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import utils
+from regular_file import open_regular
 
 CHUNK_BYTES = 1 << 16
 
@@ -50,8 +51,10 @@ def file_fault(path: str, expected: str) -> str:
     """Why the file at `path` is not the one with the sha256 `expected`; "" if it is."""
     if not expected:
         return "cannot be verified: place the .gz as it is at the source instead"
+    if not os.path.isfile(path):
+        return "is not a regular file"
     digest = hashlib.sha256()
-    with open(path, "rb") as source, bar(size(path), "checking " + path) as progress:
+    with open_regular(path) as source, bar(size(path), "checking " + path) as progress:
         head = block = source.read(CHUNK_BYTES)
         while block:
             digest.update(block)
@@ -79,7 +82,7 @@ def lmdb_fault(path: str) -> str:
 
     Reads the two meta pages (liblmdb, mdb.c: MDB_page's header of 16 bytes, then MDB_meta).
     """
-    with open(path, "rb") as source:
+    with open_regular(path) as source:
         head = source.read(1 << 17)
     magic = struct.pack("<II", 0xBEEFC0DE, 1)
     page_size = struct.unpack_from("<I", head, 40)[0] if len(head) > 44 else 0

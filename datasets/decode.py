@@ -10,6 +10,8 @@ from typing import NamedTuple, Optional, Tuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+import opening
+
 # A file of a few bytes may declare any size. 8192 x 8192 pixels take 200 MB as RGB.
 MAX_PIXELS = 1 << 26
 # EXIF's tag of the orientation and what turns each of its values upright (CIPA DC-008, 4.6.4 A).
@@ -112,8 +114,7 @@ def _opened(file):
     Raises:
         ValueError: it is too large.
     """
-    Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is higher and only warns at first
-    image = Image.open(file)
+    image = opening.open_image(file)
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ValueError(f"declares {height}x{width} pixels, more than the {MAX_PIXELS:,} allowed")

@@ -11,6 +11,7 @@ from datasets.fetched import fetched_folder
 from datasets.images import Source, open_images
 from datasets.names import IMAGE_SUFFIXES
 from options import UserError
+from regular_file import open_regular
 
 
 def open_folder(config):
@@ -43,7 +44,7 @@ class FolderSource(Source):
     """Image files below a folder; `names` are their paths below it."""
 
     def open(self, index):
-        return open(os.path.join(self.location, self.names[index]), "rb")
+        return open_regular(os.path.join(self.location, self.names[index]))
 
     def stamp(self):
         """A digest that changes if a file is added, removed, renamed, resized or written to."""

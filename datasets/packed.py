@@ -21,6 +21,7 @@ from typing import NamedTuple, Sequence, Tuple
 import numpy as np
 
 import utils
+from regular_file import read_text
 
 CHUNK = 64  # images decoded at a time by one thread
 _ENTRY = np.dtype([("origin", "<u4"), ("crc32", "<u4")])
@@ -99,8 +100,7 @@ def open_packed(entry: CacheEntry, reader):
     """
     pixels, table, manifest = [os.path.join(entry.folder, name) for name in entry.file_names]
     try:
-        with open(manifest, encoding="utf-8") as file:
-            promised = json.load(file)
+        promised = json.loads(read_text(manifest))
         rows = np.fromfile(table, _ENTRY)
         if promised != _manifest(entry, rows) or os.path.getsize(pixels) != promised["bytes"]:
             raise ValueError("its files are not those that were written")

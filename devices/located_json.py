@@ -1,8 +1,11 @@
 """Strict JSON with the position of each value, for errors that name line and column."""
 
+import io
 import json
 from json.decoder import scanstring
 from typing import Any, Dict, NamedTuple, Tuple
+
+from regular_file import open_regular
 
 MAX_CHARACTERS = 1 << 20
 
@@ -40,8 +43,8 @@ def read(path: str) -> Document:
             long or too deep for an options file.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read(MAX_CHARACTERS + 1)
+        with open_regular(path) as file:  # as io reads text: any line end is a newline
+            text = io.TextIOWrapper(file, "utf-8").read(MAX_CHARACTERS + 1)
     except OSError as error:
         raise BadJson(f"cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:

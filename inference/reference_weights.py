@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 import checkpoint
 from config import OPTIONS
 from options import UserError
+from plain_prefix import plain_prefix
 
 
 def is_asked_for(config):
@@ -37,9 +38,10 @@ def open_folder(config):
             "this one with --out_dir and --out_name"
         )
     try:
-        shapes = tf.train.load_checkpoint(found.prefix).get_variable_to_shape_map()
+        with plain_prefix(found.prefix) as prefix:
+            shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
         sizes = _sizes(shapes, config)
-    except (tf.errors.OpError, ValueError) as error:
+    except (tf.errors.OpError, OSError, ValueError) as error:
         raise UserError(f"--checkpoint_dir: {found.prefix}: {str(error).splitlines()[0]}")
     except KeyError as missing:
         raise UserError(

@@ -1,15 +1,28 @@
 """From an image file to pixels: the reference's crop and resize, all kinds of file, broken ones."""
 
+import glob
+import os
+import re
+import subprocess
+
 import image_files
 import numpy as np
 import pytest
 from image_files import encoded, opened
-from PIL import Image
+from paths import ROOT
+from PIL import Image, features
 
+import opening
 from datasets.decode import MAX_PIXELS, Framing, TooSmall, Unreadable, box_of, decode, read_header
 
 FACE = image_files.colors(218, 178)
 CROPPED = Framing(height=64, width=64, channels=3, crop=True, crop_size=(108, 108))
+
+
+@pytest.fixture(autouse=True)
+def any_libwebp(monkeypatch):
+    """The WebPs of these tests are harmless: an old libwebp may read them."""
+    monkeypatch.setattr(opening, "SAFE_WEBP", (0,))
 
 
 def whole(height, width, channels=3):
@@ -249,6 +262,53 @@ def test_broken_exif_does_not_cost_an_image(block):
 
 
 # Not an image, or a broken one
+
+
+EPS = (
+    b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n0 0 9 9 rectfill\nshowpage\n"
+)
+
+
+def test_no_image_starts_a_program(monkeypatch):
+    """Seen: an EPS named x.jpg was handed to Ghostscript, without a time limit."""
+    started = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **kwargs: started.append(args))
+    monkeypatch.setattr(os, "system", started.append)
+    for reading in (read_header, lambda file: decode(file, whole(8, 8))):
+        with pytest.raises(Unreadable, match="not an image of a known kind"):
+            reading(opened(EPS))
+    assert not started
+
+
+def test_images_are_opened_in_one_place_with_a_list_of_formats():
+    for path in glob.glob(os.path.join(ROOT, "**", "*.py"), recursive=True):
+        name = os.path.relpath(path, ROOT)
+        if name.split(os.sep)[0] not in ("test", "benchmarks", "opening.py"):
+            with open(path, encoding="utf-8") as file:
+                assert not re.search(r"Image\.open\(|imageio\.\w*read", file.read()), name
+
+
+@pytest.mark.parametrize("kind", ["PPM", "ICO", "TGA", "PCX", "SGI", "JPEG2000"])
+def test_other_formats_of_pillow_are_not_read(kind):
+    with pytest.raises(Unreadable, match="not an image of a known kind"):
+        decode(opened(encoded(FACE, kind)), whole(8, 8))
+
+
+@pytest.mark.parametrize(
+    "version, safe",
+    [("1.3.2", True), ("1.10.0", True), ("2.0.0", True), ("1.3.1", False), ("1.2.4", False)],
+)
+def test_a_webp_is_read_by_a_libwebp_that_is_not_vulnerable(monkeypatch, version, safe):
+    """CVE-2023-4863."""
+    monkeypatch.setattr(opening, "SAFE_WEBP", (1, 3, 2))
+    monkeypatch.setattr(features, "version", lambda name: version)
+    data = encoded(FACE, "WEBP", lossless=True)
+    if safe:
+        assert np.array_equal(as_is(data), FACE)
+    else:
+        with pytest.raises(Unreadable, match=f"libwebp {version} of this Pillow is older"):
+            as_is(data)
+    assert np.array_equal(as_is(encoded(FACE, "PNG")), FACE)
 
 
 def test_what_is_not_an_image():

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 
 import numpy as np
 import pytest
@@ -48,6 +49,75 @@ def test_at_least_two_are_kept_and_no_more_than_asked(trained):
             for part in (".json", ".index", ".data-00000-of-00001")
         ]
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a[1]",
+        "[",
+        "*",
+        "?",
+        "{a,b}",
+        "\\",
+        "'",
+        '"',
+        "#",
+        "%",
+        "&",
+        " ",
+        "a b",
+        "é",
+        "~",
+        "$HOME",
+        "x.zip",
+        "-x",
+        "a:b",
+        "a;b|c",
+        "\t",
+    ],
+)
+def test_a_folder_of_any_name_is_restored(graph, tmp_path, name):
+    """Seen: TensorFlow takes the path for a glob, so `--out_name 'a[1]'` was never found again."""
+    variable = tf.get_variable("w", initializer=np.arange(5, dtype=np.float32), use_resource=True)
+    saver = checkpoint.Saver([variable])
+    folder = str(tmp_path / name / "q")
+    with tf.Session() as session:
+        session.run(variable.initializer)
+        saver.save(session, folder, step=1, state={}, max_to_keep=3)
+        variable.load(np.zeros(5), session)
+        assert saver.restore_newest(session, folder, warn=pytest.fail).step == 1
+        assert session.run(variable)[4] == 4
+        tf.train.Saver([variable]).save(
+            session, os.path.join(folder, "t[h]eirs"), write_state=False
+        )
+        found = checkpoint.newest_foreign(folder)
+        variable.load(np.zeros(5), session)
+        saver.restore(session, found)
+        assert session.run(variable)[4] == 4
+
+
+def test_links_to_a_checkpoint_do_not_stay(trained, tmp_path, monkeypatch):
+    session, saver, _, folder = trained
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    os.rename(folder, folder + "[1]")
+    assert saver.restore_newest(session, folder + "[1]", warn=pytest.fail).step == 3
+    assert os.listdir(str(tmp_path)) == ["checkpoint[1]"]
+
+
+@pytest.mark.parametrize("part", [".json", ".index", ".data-00000-of-00001"])
+def test_a_pipe_in_place_of_a_file_does_not_block(trained, part):
+    """Seen: a FIFO was opened for reading, which waits for a writer for ever."""
+    session, saver, _, folder = trained
+    path = os.path.join(folder, "DCGAN.model-3" + part)
+    os.remove(path)
+    os.mkfifo(path)
+    lines = []
+    assert saver.restore_newest(session, folder, warn=lines.append).step == 2
+    assert len(lines) == 1 and "DCGAN.model-3" in lines[0]
+    if part != ".json":  # a foreign checkpoint has no manifest
+        with pytest.raises(checkpoint.Damaged, match="not a regular file"):
+            saver.restore(session, checkpoint.Checkpoint(path[: -len(part)], 3, {}))
 
 
 def damage_truncate(path):
