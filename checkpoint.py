@@ -114,6 +114,8 @@ class Saver:
                 self._required.restore(session, prefix)
                 for name in set(shapes).intersection(self._optional):
                     self._optional[name].restore(session, prefix)
+        except tf.errors.InternalError:  # the device's, not the checkpoint's
+            raise
         except (tf.errors.OpError, OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise Damaged(f"{checkpoint.prefix}: does not fit: {reason}")

@@ -16,7 +16,7 @@ from typing import Any, Dict, List
 from config import OPTIONS, VERSION, Config, check_config
 from flags_file import read_preset
 from interpreter import continue_in_own_environment
-from options import NamedOption, RankLost, UserError
+from options import DeviceError, NamedOption, RankLost, UserError
 
 try:
     from absl import flags
@@ -158,8 +158,8 @@ def main(argv: List[str]) -> int:
     except UserError as error:
         print(f"main.py: {error}", file=sys.stderr)
         return 2
-    except RankLost as lost:
-        print(f"main.py: {lost}", file=sys.stderr)
+    except (RankLost, DeviceError) as error:
+        print(f"main.py: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -168,8 +168,13 @@ def main(argv: List[str]) -> int:
 def run(config: Config) -> int:
     """Does the jobs that a config asks for; returns the exit code."""
     _import_tensorflow()
-    if config.train:
-        return _train(config)
+    from devices.adapter import errors_in_one_line
+
+    with errors_in_one_line():
+        return _train(config) if config.train else _do_jobs(config)
+
+
+def _do_jobs(config: Config) -> int:
     jobs = [OPTIONS[name].declared.job for name in config.jobs] or ["inference.sample.draw"]
     for job in sorted(set(jobs), key=jobs.index):
         module, function = job.rsplit(".", 1)

@@ -18,6 +18,10 @@ class UserError(Exception):
     """A user error. The message is one line naming the flag, file or variable; exit code 2."""
 
 
+class DeviceError(Exception):
+    """The device refused or failed a computation. The message is one line; exit code 1."""
+
+
 class RankLost(Exception):
     """Another process of this job died, so training cannot continue: one line; exit code 1."""
 

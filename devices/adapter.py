@@ -4,16 +4,20 @@ All releases of the adapter report the same version, so each function here probe
 needs. Written for r1.3 (early 2021) to r1.15 (late 2023).
 """
 
+import contextlib
 import importlib
 import inspect
+import sys
 from types import ModuleType
-from typing import Any, Callable, Iterable, Optional, Tuple
+from typing import Any, Callable, Iterable, Iterator, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
 from devices import loss_scale
+from options import DeviceError
 
 OPTIMIZER = "NpuOptimizer"
+_NPU_INIT = "npu_bridge.npu_init"
 # The device loops a node of exactly this name only.
 LOOPED_NODE = "IterationOp"
 
@@ -28,7 +32,7 @@ def load() -> ModuleType:
         ImportError: the adapter is missing or CANN is broken; the text says which.
     """
     try:
-        return importlib.import_module("npu_bridge.npu_init")
+        return importlib.import_module(_NPU_INIT)
     except (OSError, tf.errors.OpError) as error:  # a shared library that cannot be loaded
         raise ImportError(str(error))
 
@@ -131,6 +135,24 @@ def broadcast(tensor: tf.Tensor) -> tf.Tensor:
     """Rank 0's value of a tensor, float or integer (HCCL)."""
     # fusion=0: each by itself, since one may depend on another.
     return _hccl_ops().broadcast(tensor=[tensor], root_rank=0, fusion=0)[0]
+
+
+@contextlib.contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """A context in which an error of the NPU is one line; without an NPU, errors stay what they are.
+
+    The adapter reads a session's options, and the device compiles a graph, at the first run.
+
+    Raises:
+        DeviceError: instead of `tf.errors.OpError`, once the adapter is loaded.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if _NPU_INIT not in sys.modules:
+            raise
+        reason = " ".join((error.message or str(error)).split())
+        raise DeviceError(f"the NPU failed ({type(error).__name__}): {reason:.1000}")
 
 
 def _hccl_ops():

@@ -1,10 +1,12 @@
 """What `horovodrun` tells a process about itself. Horovod is not needed here."""
 
 import os
+import re
 from typing import Mapping, NamedTuple
 
 from options import UserError
 
+_DIGITS = re.compile("[0-9]{1,9}")
 _VARIABLES = ("HOROVOD_RANK", "HOROVOD_SIZE", "HOROVOD_LOCAL_RANK", "HOROVOD_LOCAL_SIZE")
 
 
@@ -33,7 +35,7 @@ def horovod_process(environ: Mapping[str, str] = os.environ) -> HorovodProcess:
     if not environ.get("HOROVOD_SIZE"):
         return HorovodProcess()
     for name in _VARIABLES:
-        if not environ.get(name, "").isdigit():
+        if not _DIGITS.fullmatch(environ.get(name, "")):
             raise UserError(
                 f"{name}: must be a number where HOROVOD_SIZE is set, as horovodrun sets them, "
                 f"not {environ.get(name, '')!r}"

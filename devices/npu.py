@@ -21,7 +21,14 @@ class NpuDevice(Device):
 
     def __init__(self, config: Config) -> None:
         """See `Device.__init__`; also makes the folders that the device writes to."""
-        rank_table.read(os.environ)
+        self._process = rank_table.read(os.environ)
+        if self._process.device_id is not None:
+            if config.session_device_id is not None:
+                raise UserError(
+                    f"--session_device_id: not together with RANK_SIZE={self._process.size}; the rank "
+                    "table says which device a rank uses"
+                )
+            os.environ["ASCEND_DEVICE_ID"] = str(self._process.device_id)
         _refuse_unknown(config)
         self._mixlist = _mixlist_of(config)
         self._deterministic = config.deterministic == "on" or (
@@ -61,12 +68,13 @@ class NpuDevice(Device):
 
     def notes(self) -> List[str]:
         """See `Device.notes`."""
-        if self._config.precision_mode != "must_keep_origin_dtype":
-            return []
-        return [
-            "--precision_mode=must_keep_origin_dtype: an Ascend 910 has no float32 convolution, so "
-            "the device may refuse the networks"
-        ]
+        notes = list(self._process.warnings) if self._process.rank == 0 else []
+        if self._config.precision_mode == "must_keep_origin_dtype":
+            notes.append(
+                "--precision_mode=must_keep_origin_dtype: an Ascend 910 has no float32 convolution, "
+                "so the device may refuse the networks"
+            )
+        return notes
 
     def open_ranks(self) -> Ranks:
         """See `Device.open_ranks`."""

@@ -206,19 +206,7 @@ def parameters(
         chosen.append(("deterministic", "i", 1))
     if not (config.train or config.evaluate):  # --evaluate may train a classifier
         chosen.append(("graph_run_mode", "i", 0))
-    if config.over_dump:
-        chosen += [
-            ("enable_dump_debug", "b", True),
-            ("dump_path", "s", dump_folder(config, "over_dump_path")),
-            ("dump_debug_mode", "s", config.dump_debug_mode),
-        ]
-    if config.data_dump_flag:
-        chosen += [
-            ("enable_dump", "b", True),
-            ("dump_path", "s", dump_folder(config, "data_dump_path")),
-            ("dump_step", "s", config.data_dump_step),
-            ("dump_mode", "s", config.dump_mode),
-        ]
+    chosen += _dump_parameters(config)
     if config.profiling:
         profile = profiling_options(config)
         profile["output"] = os.path.abspath(profile["output"])
@@ -239,6 +227,24 @@ def parameters(
     ]
     chosen.append(("session_device_id", "i", config.session_device_id))
     return [(key, accessor, value) for key, accessor, value in chosen if value is not None]
+
+
+def _dump_parameters(config):
+    chosen = []
+    if config.over_dump:
+        chosen += [
+            ("enable_dump_debug", "b", True),
+            ("dump_path", "s", dump_folder(config, "over_dump_path")),
+            ("dump_debug_mode", "s", config.dump_debug_mode),
+        ]
+    if config.data_dump_flag:
+        chosen += [
+            ("enable_dump", "b", True),
+            ("dump_path", "s", dump_folder(config, "data_dump_path")),
+            ("dump_step", "s", config.data_dump_step),
+            ("dump_mode", "s", config.dump_mode),
+        ]
+    return chosen
 
 
 def _text(number):

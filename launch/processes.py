@@ -7,6 +7,7 @@ import subprocess
 import time
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
+from devices import rank_table
 from launch import binding
 from launch.console import ROOT
 from launch.display import ErrorDisplay
@@ -106,8 +107,11 @@ class NpuProcesses(OneProcess):
 
     def start(self) -> None:
         """Starts all of them; the relay is to be released after that."""
-        for rank in range(self._job.size):
-            self._start(self._rank_command(), RANK_ID=str(rank))
+        job = self._job
+        table = rank_table.read_table(job.environment["RANK_TABLE_FILE"], size=job.size)
+        for rank in range(job.size):
+            device = str(table.device_ids[rank])
+            self._start(self._rank_command(), RANK_ID=str(rank), ASCEND_DEVICE_ID=device)
 
     def wait(self) -> Ending:
         """Waits for all; where one fails the others are ended. Returns the first failure."""

@@ -11,14 +11,16 @@ from launch.output import log_path
 def become_rank(words: List[str]) -> int:
     """Turns this process into the training of its rank, which HOROVOD_RANK or RANK_ID names.
 
-    Its output goes into the log of its device, rank 0's standard error to a path of its own.
+    Its output goes into the log of its rank, rank 0's standard error to a path of its own.
 
     Args:
         words: rank 0's standard error, "bind" or "free", and the command.
     """
     rank_0_errors, bind, *command = words
     rank = int(os.environ.get("HOROVOD_RANK") or os.environ["RANK_ID"])
-    os.environ.update(RANK_ID=str(rank), ASCEND_DEVICE_ID=str(rank))
+    os.environ["RANK_ID"] = str(rank)
+    if "HOROVOD_RANK" in os.environ:
+        os.environ["ASCEND_DEVICE_ID"] = str(rank)
     log = log_path(rank)
     shows_bar = rank == 0 and rank_0_errors != log
     for number, path in ((1, log), (2, log)):

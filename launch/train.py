@@ -84,7 +84,7 @@ def _choose(script: Script, options: Options) -> Tuple[Type[OneProcess], Dict[st
             "--rank_table: must name the devices' addresses (template: configs/rank_table_8p.json)"
         )
     table = os.path.join(os.getcwd(), table)
-    rank_table.check(table, size=options.np)
+    rank_table.read_table(table, size=options.np)
     job_id = os.environ.get("JOB_ID") or JOB_ID
     return NpuProcesses, dict(options.variables, RANK_TABLE_FILE=table, JOB_ID=job_id)
 

@@ -8,7 +8,7 @@ usage: bash test/pb2om.sh --pb=FILE [--NAME=VALUE ...]
                          says what it takes, must stand beside it
   --output=PREFIX        the model to write, without .om; by default beside the graph
   --batch_size=N         pictures in one call, 64
-  --soc_version=NAME     the device, Ascend910
+  --soc_version=NAME     the device; by default the one that npu-smi names, or Ascend910
   -h, --help             this text
 
 Exit code: atc's own; 2 for a mistake in the options, 3 where CANN is not installed.
@@ -16,6 +16,14 @@ TEXT
 }
 
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+
+# chip_name: the first chip that npu-smi knows, such as Ascend910B1; Ascend910 without one.
+chip_name() {
+    local name
+    name="$(npu-smi info 2>/dev/null |
+        sed -nE '/^\| *[0-9]+ +(Ascend)?[0-9]{3}[0-9A-Za-z]* .*/{s//&/;s/^\| *[0-9]+ +(Ascend)?([0-9A-Za-z]+) .*/Ascend\2/p;q}')"
+    echo "${name:-Ascend910}"
+}
 
 # input_shape JSON BATCH: prints "z:64,100;y:64,10". One line for what it cannot read.
 input_shape() {
@@ -32,7 +40,7 @@ except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
 PYTHON
 }
 
-pb="" output="" batch_size=64 soc_version=Ascend910
+pb="" output="" batch_size=64 soc_version=""
 while [[ $# -gt 0 ]]; do
     case "$1" in
         --pb=?*) pb="${1#*=}" ;;
@@ -52,5 +60,5 @@ command -v atc >/dev/null ||
     { say "atc: not found; it comes with CANN (source its set_env.sh, or set ASCEND_TOOLKIT_HOME)"; exit 3; }
 PYTHON="${DCGAN_PYTHON:-$(type -P python3)}" || refuse "python3: not found"
 shape="$(input_shape "${pb%.pb}.json" "$batch_size")" || exit 2
-exec atc --model="$pb" --framework=3 --output="${output:-${pb%.pb}}" --soc_version="$soc_version" \
+exec atc --model="$pb" --framework=3 --output="${output:-${pb%.pb}}" --soc_version="${soc_version:-$(chip_name)}" \
     --input_shape="$shape"

@@ -134,7 +134,9 @@ def environ(tmp_path, content, **more):
 
 
 def test_sound_rank_table(tmp_path):
-    assert rank_table.read(environ(tmp_path, table())) == rank_table.NpuProcess(rank=1, size=2)
+    assert rank_table.read(environ(tmp_path, table())) == rank_table.NpuProcess(
+        rank=1, size=2, device_id=1
+    )
 
 
 def with_device(index, **changes):
@@ -158,6 +160,14 @@ def with_device(index, **changes):
         (table(server_list=[[]]), "server_list[0]: must be an object"),
         (table(server_list=[{"device": []}]), "server_list[0]: server_id is missing"),
         (with_device(1, rank_id=1), "server_list[0].device[1].rank_id: must be text in quotes"),
+        (
+            dict(table(), group_list=[]),
+            "group_list: the older form is not supported; see configs/rank_table_8p.json",
+        ),
+        (
+            with_device(1, device_id="\u00b2"),
+            "server_list[0].device[1].device_id: must be a whole number",
+        ),
         (with_device(1, rank_id="one"), "server_list[0].device[1].rank_id: must be a whole number"),
         (with_device(1, rank_id="0"), "server_list[0].device[1].rank_id: given twice"),
         (with_device(1, device_id="0"), "server_list[0].device[1].device_id: given twice"),
@@ -165,7 +175,6 @@ def with_device(index, **changes):
             with_device(0, device_ip="here"),
             "server_list[0].device[0].device_ip: must be an IP address",
         ),
-        (with_device(0, device_ip=None), "server_list[0].device[0]: device_ip is missing"),
         (
             with_device(1, rank_id="7"),
             "server_list: must hold the ranks 0 to 1 (RANK_SIZE=2), holds [0, 7]",
@@ -178,3 +187,61 @@ def test_faulty_rank_table(tmp_path, content, expected):
     line = str(error.value)
     assert line.startswith("RANK_TABLE_FILE: {}: line 1, column ".format(tmp_path / "table.json"))
     assert expected in line and "\n" not in line
+
+
+def test_the_device_of_a_rank_is_the_tables(tmp_path):
+    content = table()
+    for device, number in zip(content["server_list"][0]["device"], "54"):
+        device["device_id"] = number
+    devices = [
+        rank_table.read(environ(tmp_path, content, RANK_ID=rank)).device_id for rank in ("0", "1")
+    ]
+    assert devices == [5, 4]
+
+
+def cards(*numbers):
+    devices = [
+        {"device_id": str(card), "device_ip": f"192.168.1.{card}", "rank_id": str(rank)}
+        for rank, card in enumerate(numbers)
+    ]
+    return table(server_list=[{"server_id": "10.0.0.1", "device": devices}])
+
+
+@pytest.mark.parametrize(
+    "content, size, warning",
+    [
+        (cards(0, 1, 2), 3, "3 devices of one server; an Ascend 910 server takes 1, 2, 4 or 8"),
+        (cards(3, 4), 2, "an Ascend 910 server does not mix cards 0 to 3 with cards 4 to 7"),
+        (cards(0, 1, 2, 3), 2, "lists 4 devices, 2 of them are used"),
+        (with_device(1, device_ip="192.168.1.0"), 2, "a device_ip is given twice"),
+        (with_device(1, device_ip=None), 2, "device_ip is missing, which only an Atlas A2"),
+        (table(version="1.2"), 2, 'version "1.2" is for Atlas A3'),
+    ],
+)
+def test_an_unusual_rank_table_is_one_warning(tmp_path, content, size, warning):
+    process = rank_table.read(environ(tmp_path, content, RANK_SIZE=str(size)))
+    (line,) = process.warnings
+    assert line.startswith(f"RANK_TABLE_FILE: {tmp_path / 'table.json'}: {warning}")
+
+
+@pytest.mark.parametrize("numbers", [(0, 1), (4, 5, 6, 7), tuple(range(8))])
+def test_a_usual_rank_table_is_no_warning(tmp_path, numbers):
+    size = str(len(numbers))
+    assert rank_table.read(environ(tmp_path, cards(*numbers), RANK_SIZE=size)).warnings == ()
+
+
+@pytest.mark.parametrize("more", [{}, {"CM_WORKER_SIZE": "8"}])
+def test_a_cluster_without_a_table_is_one_line(more):
+    with pytest.raises(UserError, match="^CM_CHIEF_IP: 10.0.0.1: a cluster without a rank table"):
+        rank_table.read(dict({"CM_CHIEF_IP": "10.0.0.1"}, **more))
+
+
+def test_a_cluster_of_one_device_is_none():
+    environment = {"CM_CHIEF_IP": "10.0.0.1", "CM_WORKER_SIZE": "1"}
+    assert rank_table.read(environment) == rank_table.NpuProcess(0, 1)
+
+
+@pytest.mark.parametrize("text", ["\u00b2", "1\n", "-1"])
+def test_numbers_of_the_environment_are_ascii_digits(text):
+    with pytest.raises(UserError, match="^RANK_SIZE: must be a whole number"):
+        rank_table.read({"RANK_SIZE": text})

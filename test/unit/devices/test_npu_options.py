@@ -3,10 +3,13 @@
 import os
 
 import pytest
+import tensorflow.compat.v1 as tf
 from fake_npu import factory
 from npu_sessions import npu_config, open_quietly, parameters, refusal, said
+from small_runs import make_run
 
-from devices import npu_options
+import main
+from devices import adapter, npu_options
 
 FP16 = "allow_mix_precision_fp16"
 BF16 = "allow_mix_precision_bf16"
@@ -125,3 +128,19 @@ def test_folding_of_constants_is_off_where_it_would_fold_the_overflow_flag(any_r
     rewrite = open_quietly(npu_config()).session_config.graph_options.rewrite_options
     expected = rewrite.DEFAULT if any_release.release.since(5) else rewrite.OFF
     assert rewrite.constant_folding == expected
+
+
+@pytest.mark.parametrize("job", ["--train", "--generate=1"])
+def test_an_error_of_the_device_at_the_first_run_is_one_line(tmp_path, capsys, job):
+    asked = make_run(tmp_path, "mnist")
+    arguments = ["main.py", job, f"--dataset={asked.dataset}", f"--out_dir={tmp_path}"]
+    with factory.adapter() as npu_bridge:
+        npu_bridge.options.CHOICES["precision_mode"] = ["another"]
+        assert main.main([*arguments, "--device=npu", "--z_dim=4", "--batch_size=8"]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "main.py" in line]
+    assert line == "main.py: the NPU failed (InternalError): precision_mode: allow_mix_precision"
+
+
+def test_an_error_elsewhere_stays_what_it_is():
+    with pytest.raises(tf.errors.InternalError), adapter.errors_in_one_line():
+        raise tf.errors.InternalError(None, None, "ours")

@@ -465,6 +465,7 @@ def test_only_one_file_imports_the_adapter_by_its_name():
             {"RANK_SIZE": "8", "JOB_ID": "1", "RANK_TABLE_FILE": "/no/such.json"},
             "RANK_TABLE_FILE: /no/such.json: cannot be read",
         ),
+        ({"CM_WORKER_SIZE": "8"}, "CM_WORKER_SIZE: 8: a cluster without a rank table"),
         ({"RANK_SIZE": "eight"}, "RANK_SIZE: must be a whole number"),
         ({"RANK_SIZE": "0"}, "RANK_SIZE: must be"),
         ({"RANK_SIZE": "2", "RANK_ID": "2"}, "RANK_ID: 2 is not below"),
@@ -477,6 +478,23 @@ def test_ranks_that_cannot_meet(npu_bridge, refused, monkeypatch, environment, t
         monkeypatch.setenv(name, value)
     assert refused(device="npu").startswith(text)
     open_quietly(Config(device="cpu"))  # nobody else's business
+
+
+def test_several_ranks_take_their_devices_from_the_rank_table(npu_bridge, monkeypatch):
+    table = os.path.join(ROOT, "configs", "rank_table_8p.json")
+    for name, value in (
+        ("RANK_SIZE", "8"),
+        ("RANK_ID", "3"),
+        ("JOB_ID", "1"),
+        ("RANK_TABLE_FILE", table),
+        ("ASCEND_DEVICE_ID", "0"),
+    ):
+        monkeypatch.setenv(name, value)
+    assert refusal(npu_config(session_device_id=3)).startswith(
+        "--session_device_id: not together with RANK_SIZE=8"
+    )
+    open_quietly(npu_config())
+    assert os.environ["ASCEND_DEVICE_ID"] == "3"
 
 
 @pytest.mark.parametrize(

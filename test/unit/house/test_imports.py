@@ -155,8 +155,6 @@ STILL_POSITIONAL = {
     "ops.py",
 }
 STILL_CALLABLE = {
-    "devices/device.py",
-    "devices/ranks.py",
     "inference/trained_run.py",
     "model.py",
     "ops.py",

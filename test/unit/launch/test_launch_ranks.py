@@ -71,6 +71,20 @@ def test_npus_by_themselves(project):
         assert told == [rank, "2", rank, table, "10086"]
 
 
+def test_npus_are_those_of_the_rank_table(project):
+    table = with_npus(project.training(LOG))
+    with open(table) as file:
+        content = file.read()
+    with open(table, "w") as file:
+        file.write(content.replace('"device_id": "', '"device_id": "4'))
+    finished = project.run(PERFORMANCE_8P, "--np=2", "--rank_table=" + table)
+    assert finished.returncode == 0, finished.stderr
+    for rank in "01":
+        environment = project.seen(f"seen_by_{rank}.json")["environment"]
+        assert environment["ASCEND_DEVICE_ID"] == "4" + rank
+        assert os.path.exists(project.path("test", "output", rank, f"train_{rank}.log"))
+
+
 def test_a_device_in_use_leaves_every_last_output(project):
     """Device 0 is in use: the folder of device 1, which is free, is not emptied."""
     project.training(LOG, wait=True)

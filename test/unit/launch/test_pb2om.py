@@ -53,6 +53,33 @@ def test_what_atc_is_asked_for(project, tmp_path, architecture, shape):
     ]
 
 
+NPU_SMI = """#!/bin/sh
+cat <<'TEXT'
++------------------------------------------------------------------------------------------------+
+| npu-smi 23.0.rc1                 Version: 23.0.rc1                                             |
++---------------------------+---------------+----------------------------------------------------+
+| NPU   Name                | Health        | Power(W)    Temp(C)           Hugepages-Usage(page)|
+| Chip                      | Bus-Id        | AICore(%%)  Memory-Usage(MB)  HBM-Usage(MB)        |
++===========================+===============+====================================================+
+| 2     %s | OK            | 91.7        45                0    / 0             |
+| 0                         | 0000:C1:00.0  | 0           0    / 0          3304 / 65536         |
++===========================+===============+====================================================+
+TEXT
+"""
+
+
+@pytest.mark.parametrize(
+    "name, chip", [("910B1              ", "Ascend910B1"), ("Ascend910A         ", "Ascend910A")]
+)
+def test_the_chip_is_the_one_that_npu_smi_names(project, tmp_path, name, chip):
+    with_atc(project)
+    project.program(os.path.join(project.bin, "npu-smi"), NPU_SMI % name)
+    project.run(SCRIPT, "--pb=" + frozen(tmp_path, "image"))
+    assert "--soc_version=" + chip in read(os.path.join(project.bin, os.pardir, "asked"))
+    project.run(SCRIPT, "--pb=" + frozen(tmp_path, "image"), "--soc_version=Ascend310")
+    assert "--soc_version=Ascend310" in read(os.path.join(project.bin, os.pardir, "asked"))
+
+
 def test_without_cann_it_is_one_line(project, tmp_path):
     done = project.run(SCRIPT, "--pb=" + frozen(tmp_path, "image"))
     assert (done.returncode, done.stdout) == (3, "")
