@@ -58,11 +58,11 @@ class Config(NpuOptions):
         "name of a folder of images in --data_dir. With --data_path its default is that folder's name.",
         section="The data", common=True, high=200)
     data_dir: str = option("./data", "The folder above the data sets.", path=True, may_change=True)
-    data_path: Optional[str] = option(None, "The folder of the data set. The default is data_dir/dataset.",
+    data_path: Optional[str] = option(None, "The folder of the data set, or a zip of images. The default is data_dir/dataset.",
         path=True, common=True, may_change=True)
     input_fname_pattern: Optional[str] = option(None, "Which files of a folder are images: a glob for their names or, "
-        "with a slash in it, for their paths below the folder. The default is *.jpg *.jpeg *.png *.bmp *.webp in "
-        "upper and lower case.",
+        "with a slash in it, for their paths below the folder; several as in *.{jpg,tif} or *.jpg,*.tif. The default is "
+        "JPEG, PNG, BMP, WebP, TIFF and GIF files.",
         other_names=("input_fname",))
     mnist_split: str = option("all", "Which part of MNIST or Fashion-MNIST: all 70,000 images, the 60,000 for "
         "training or the 10,000 for testing.", choices=("all", "train", "test"))

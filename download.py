@@ -13,6 +13,8 @@ import sys
 import zipfile
 from typing import Dict, Optional
 
+from interpreter import continue_in_own_environment
+
 try:
     import fetch
     import fetch_tools
@@ -21,11 +23,7 @@ try:
 except ImportError as missing:
     if __name__ != "__main__":
         raise
-    print(
-        f"download.py: {missing} ({sys.executable}); set the environment up with: bash test/env.sh",
-        file=sys.stderr,
-    )
-    sys.exit(2)
+    continue_in_own_environment(str(missing))
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
 

@@ -107,7 +107,7 @@ def from_drive(
     )
     try:
         if importlib.util.find_spec("gdown") is None:
-            raise SourceFailed("gdown is not installed (pip install gdown)")
+            raise SourceFailed("gdown is not installed (pip install -r requirements-optional.txt)")
         utils.warn(f"{file.name} ({utils.format_bytes(file.size)}) from Google Drive")
         code = subprocess.run([sys.executable, "-c", program, recipe.drive_id, copy]).returncode
         if code or not os.path.exists(copy):

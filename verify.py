@@ -14,6 +14,8 @@ import utils
 from regular_file import open_regular
 
 CHUNK_BYTES = 1 << 16
+LMDB_HEAD = 24  # bytes that tell an LMDB from other files
+_LMDB_MAGIC = struct.pack("<II", 0xBEEFC0DE, 1)
 
 
 class File(NamedTuple):
@@ -77,6 +79,11 @@ def unpacked_fault(folder: str, recipe: Recipe) -> str:
     return ""
 
 
+def is_lmdb(head: bytes) -> bool:
+    """Whether a file that starts with these (at least `LMDB_HEAD`) bytes looks like an LMDB."""
+    return head[16:24] == _LMDB_MAGIC
+
+
 def lmdb_fault(path: str) -> str:
     """Why an LMDB is not complete, "" if it is: a process that reads a missing page is killed.
 
@@ -84,9 +91,8 @@ def lmdb_fault(path: str) -> str:
     """
     with open_regular(path) as source:
         head = source.read(1 << 17)
-    magic = struct.pack("<II", 0xBEEFC0DE, 1)
     page_size = struct.unpack_from("<I", head, 40)[0] if len(head) > 44 else 0
-    if head[16:24] != magic or head[page_size + 16 : page_size + 24] != magic:
+    if not is_lmdb(head) or head[page_size + 16 : page_size + 24] != _LMDB_MAGIC:
         return "holds a data.mdb that is not an LMDB"
     if len(head) < page_size + 144:
         return "holds a data.mdb that breaks off in its second page"

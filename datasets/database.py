@@ -17,13 +17,24 @@ from options import UserError
 DATA_FILE = "data.mdb"
 
 
-def is_database(folder):
-    """Whether a folder holds an LMDB."""
-    return os.path.isfile(os.path.join(folder, DATA_FILE))
+def is_database(path):
+    """Whether a folder holds an LMDB, or a file is one."""
+    if not os.path.isfile(path):
+        return os.path.isfile(os.path.join(path, DATA_FILE))
+    try:
+        with open(path, "rb") as file:
+            return verify.is_lmdb(file.read(verify.LMDB_HEAD))
+    except OSError:  # the caller's error says more
+        return False
+
+
+def _file_of(path):
+    """The LMDB's file: `path`, or the one in that folder."""
+    return path if os.path.isfile(path) else os.path.join(path, DATA_FILE)
 
 
 def open_database(config, folder):
-    """The `Dataset` of the LMDB in a folder.
+    """The `Dataset` of the LMDB in a folder, or of an LMDB that is a file of its own.
 
     Raises:
         UserError: it is not an LMDB, not complete, may not be read or holds nothing; an option is
@@ -55,7 +66,7 @@ class DatabaseSource(Source):
             return io.BytesIO(value)
 
     def stamp(self):
-        status = os.stat(os.path.join(self.location, DATA_FILE))
+        status = os.stat(_file_of(self.location))
         return f"{status.st_size} {status.st_mtime_ns} {len(self.names)}"
 
 
@@ -65,13 +76,13 @@ def find_values(folder, *, name):
     The keys are held in memory: 0.1 GB for a million of them, listed in a few seconds.
 
     Args:
-        folder: with the data.mdb.
+        folder: with the data.mdb; or the LMDB's own file.
         name: of the set, for people.
 
     Raises:
         UserError: it is not an LMDB, not complete, may not be read or holds nothing.
     """
-    path = os.path.join(folder, DATA_FILE)
+    path = _file_of(folder)
     lmdb = _lmdb()
     try:
         fault = verify.lmdb_fault(path)
@@ -91,10 +102,16 @@ def find_values(folder, *, name):
 
 
 @functools.lru_cache(maxsize=None)
-def _environment(folder):
-    """An LMDB open for reading; a process may open each only once."""
+def _environment(path):
+    """An LMDB (a folder or a file) open for reading; a process may open each only once."""
     return _lmdb().open(
-        folder, readonly=True, lock=False, readahead=False, create=False, max_spare_txns=64
+        path,
+        subdir=os.path.isdir(path),
+        readonly=True,
+        lock=False,
+        readahead=False,
+        create=False,
+        max_spare_txns=64,
     )
 
 

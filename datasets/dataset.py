@@ -5,6 +5,8 @@ from typing import Sequence, Tuple
 
 import numpy as np
 
+MOST_LISTED = 40  # classes that a message lists
+
 
 class Dataset:
     """Images (and labels) that are read by index; a subclass says how.
@@ -95,3 +97,12 @@ class ArrayDataset(Dataset):
 
     def _read(self, indices):
         return self._images[indices], self._classes[indices]
+
+
+def class_listing(class_names: Sequence[str]) -> str:
+    """Which number stands for which class: "0 cat, 1 dog"; "" if the names are the numbers."""
+    if list(class_names) == [str(number) for number in range(len(class_names))]:
+        return ""
+    named = [f"{number} {name}" for number, name in enumerate(class_names[:MOST_LISTED])]
+    rest = len(class_names) - len(named)
+    return ", ".join(named) + (f", and {rest} more" if rest else "")

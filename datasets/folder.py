@@ -1,24 +1,22 @@
 """The images of a folder and of all folders in it."""
 
-import fnmatch
 import hashlib
 import os
 
-import numpy as np
-
-from datasets import database
+from datasets import archive, database
+from datasets.choice import choose
 from datasets.fetched import fetched_folder
 from datasets.images import Source, open_images
-from datasets.names import IMAGE_SUFFIXES
 from options import UserError
 from regular_file import open_regular
 
 
 def open_folder(config):
-    """The `Dataset` of a folder of images, or of the LMDB in it.
+    """The `Dataset` of a folder of images, of the LMDB in it, or of a zip of images.
 
     Args:
-        config: `data_path`, else `dataset` in `data_dir`, is the folder.
+        config: `data_path`, else `dataset` in `data_dir`, is the folder; or it is the file of a zip
+            or of an LMDB.
 
     Raises:
         UserError: no such folder, no image in it, images that cannot be read.
@@ -26,7 +24,8 @@ def open_folder(config):
     path = config.data_path or os.path.join(config.data_dir, config.dataset)
     if database.is_database(path):
         return database.open_database(config, path)
-    source = find_images(
+    find = archive.find_images if os.path.isfile(path) else find_images
+    source = find(
         path,
         name=config.dataset,
         pattern=config.input_fname_pattern,
@@ -67,9 +66,7 @@ def find_images(folder, *, name, pattern=None, labelled=False):
     Args:
         folder: the path to search.
         name: of the set, for people.
-        pattern: a glob that a file's name matches or, if it holds a slash, the path below `folder`;
-            None takes `IMAGE_SUFFIXES` in upper or lower case.
-        labelled: whether the folders directly in `folder` are classes.
+        pattern, labelled: see `datasets.choice.choose`.
 
     Raises:
         UserError: the folder is missing, unreadable or without images; an image has no class.
@@ -82,15 +79,8 @@ def find_images(folder, *, name, pattern=None, labelled=False):
         raise UserError(
             f"--data_path: {error.filename or folder} cannot be searched: {error.strerror}"
         )
-    paths = [path for path in files if _matches(path, pattern)]
-    if not paths:
-        _refuse_empty(folder, pattern, len(files))
-    classes, class_names = np.zeros(len(paths), np.int32), ()
-    if labelled:
-        classes, class_names = _classes(paths, folder)
-    return FolderSource(
-        name=name, location=folder, names=paths, classes=classes, class_names=class_names
-    )
+    choice = choose(files, folder, pattern=pattern, labelled=labelled)
+    return FolderSource(name=name, location=folder, **choice._asdict())
 
 
 def _walk(root):
@@ -131,35 +121,3 @@ def _may_be_read(entry):
         or entry.is_symlink()
         and (os.path.isfile(entry.path) or not os.path.exists(entry.path))
     )
-
-
-def _matches(path, pattern):
-    name = os.path.basename(path)
-    if pattern is None:
-        return name.lower().endswith(IMAGE_SUFFIXES)
-    return fnmatch.fnmatchcase(path if "/" in pattern else name, pattern)
-
-
-def _refuse_empty(folder, pattern, count):
-    if pattern is not None:
-        raise UserError(
-            f"--input_fname_pattern: {pattern!r} matches none of the {count:,} files in {folder}"
-        )
-    raise UserError(
-        "--data_path: no images ({}) among the {:,} files in {}".format(
-            " ".join("*" + suffix for suffix in IMAGE_SUFFIXES), count, folder
-        )
-    )
-
-
-def _classes(paths, folder):
-    """(class of each path int32 [n], names of the classes): the first folder of the path."""
-    first_folders = [path.split(os.sep, 1)[0] if os.sep in path else None for path in paths]
-    if None in first_folders:
-        raise UserError(
-            f"--labels: {paths[first_folders.index(None)]} is in no sub-folder of {folder}, "
-            "so it has no class"
-        )
-    class_names = sorted(set(first_folders))
-    numbers = {name: number for number, name in enumerate(class_names)}
-    return np.array([numbers[name] for name in first_folders], np.int32), tuple(class_names)

@@ -26,6 +26,7 @@ class Source:
         names: what messages call each of them.
         classes: int32 [n]; all 0 if there are no labels.
         class_names: the names of the classes; none if there are no labels.
+        left_out: one phrase on the files that are not in the set; "" if there are none.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class Source:
         names: Sequence[str],
         classes: np.ndarray,
         class_names: Tuple[str, ...] = (),
+        left_out: str = "",
     ):
         self.name = name
         self.location = location
         self.names = names
         self.classes = classes
         self.class_names = class_names
+        self.left_out = left_out
 
     def open(self, index: int) -> BinaryIO:
         """A binary file that holds one image. May be called from several threads at once.

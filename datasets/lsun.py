@@ -5,6 +5,7 @@ import os
 from datasets import database
 from datasets.fetched import fetched_folder
 from datasets.folder import open_folder
+from options import UserError
 
 
 def open_lsun(config):
@@ -18,8 +19,26 @@ def open_lsun(config):
     path = find_database(root, config.category)
     if path is None and os.path.isdir(exported):
         path = exported
+    if path is None and config.data_path:
+        _refuse_others(root, config.category)
     path = path or config.data_path or fetched_folder(config, category=config.category)
     return open_folder(config.replace(data_path=path))
+
+
+def _refuse_others(folder, category):
+    """Raises `UserError` if there are databases in a folder, but none of the category."""
+    if not os.path.isdir(folder):
+        return
+    others = [
+        name
+        for name in sorted(os.listdir(folder))
+        if database.is_database(os.path.join(folder, name))
+    ]
+    if others:
+        raise UserError(
+            f"--category: {folder} holds no {category}_train_lmdb and no folder {category}, but "
+            f"{', '.join(others)}: give the --category, or one of them as --data_path"
+        )
 
 
 def find_database(folder, category):

@@ -3,4 +3,7 @@
 For those that import no NumPy.
 """
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")  # in lower or upper case
+# In lower or upper case. Of a file with several images, such as an animation, the first is taken.
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif",
+)  # fmt: skip

@@ -38,12 +38,13 @@ DATASETS = {
     "synthetic": Row("synthetic.open_colored_discs", has_files=False),
     "synthetic_mnist": Row("synthetic.open_labelled_discs", size=(28, 28, 1), has_files=False),
 }
-# Any other name is a folder of images.
+# Any other name is a folder of images, or of files in MNIST's format.
 _FOLDER = Row("folder.open_folder", is_folder=True)
+_IDX_FILES = Row("mnist.open_mnist", size=(28, 28, 1))
 
 
 def open_dataset(config):
-    """Opens the set that `config.dataset` names; any other name is a folder of images.
+    """Opens the set that `config.dataset` names; any other name is a folder of the user's.
 
     Returns:
         (config, dataset): the config with every size, and what the set says of itself, filled in,
@@ -52,7 +53,7 @@ def open_dataset(config):
     Raises:
         UserError: no such set, files that cannot be had or read, sizes that the set cannot give.
     """
-    row = DATASETS.get(config.dataset, _FOLDER)
+    row = _row(config)
     _check(config, row)
     if config.crop:
         config = _with_crop_size(config, row)
@@ -60,6 +61,7 @@ def open_dataset(config):
     dataset = getattr(importlib.import_module("datasets." + module), function)(config)
     if config.labels == "none":
         dataset = dataset.without_labels()
+    _say_classes(dataset.class_names)
     height, width, channels = dataset.image_shape
     filled = config.replace(
         architecture=dataset.architecture,
@@ -77,6 +79,39 @@ def open_dataset(config):
     return filled, dataset
 
 
+def _row(config):
+    """The `Row` of the set; a folder of the user's is looked at."""
+    if config.dataset in DATASETS:
+        return DATASETS[config.dataset]
+    mnist = importlib.import_module("datasets.mnist")
+    return _IDX_FILES if mnist.has_files(config.data_path or _folder_of_name(config)) else _FOLDER
+
+
+def _folder_of_name(config):
+    """The folder in --data_dir that --dataset names."""
+    name = config.dataset
+    path = os.path.join(config.data_dir, name)
+    if os.path.isdir(path) and not name.endswith("/"):
+        return path
+    known = ", ".join(sorted(DATASETS))
+    hint = ""
+    if os.path.exists(name):
+        hint = f"; --data_path={name} trains on the images there"
+    elif os.path.isdir(path):
+        hint = f"; --dataset={name.rstrip('/')} is the folder {path}"
+    raise UserError(f"--dataset: {name!r} is none of {known}, nor is there a folder {path}{hint}")
+
+
+def _say_classes(class_names):
+    """Prints which number stands for which class, unless the names are the numbers."""
+    import utils  # imports NumPy, so not before a set is opened
+    from datasets.dataset import class_listing
+
+    listing = class_listing(class_names)
+    if listing:
+        utils.say(f"classes: {listing}")
+
+
 def _check(config, row):
     """Refuses what the row rules out."""
     if config.labels == "folder" and not row.is_folder:
@@ -88,13 +123,6 @@ def _check(config, row):
         )
     if row.size is not None:
         _check_size(config, row.size)
-    if config.dataset not in DATASETS and config.data_path is None:
-        path = os.path.join(config.data_dir, config.dataset)
-        if not os.path.isdir(path):
-            known = ", ".join(sorted(DATASETS))
-            raise UserError(
-                f"--dataset: {config.dataset!r} is none of {known}, nor is there a folder {path}"
-            )
 
 
 def _check_size(config, size):

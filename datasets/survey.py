@@ -8,6 +8,7 @@ from datasets.decode import Framing, TooSmall, Unreadable, box_of, read_header
 from options import UserError
 
 SIDE = 64  # pixels of the images made, unless all images of the set are smaller
+MOST_STRETCH = 0.02  # of a side, which rounding may cause and nobody sees
 MAX_HEADERS = 256  # 200,000 files must not take minutes
 
 
@@ -80,9 +81,11 @@ def description(source, headers, framing):
     parts = [f"{count:,} images in {source.location}", found]
     if looked_at > len(headers):
         parts.append(f"{looked_at - len(headers)} unreadable")
-    parts.append(_treatment(framing))
+    parts.append(_treatment(framing, headers.values()))
     if source.class_names:
         parts.append(f"{len(source.class_names)} classes")
+    if source.left_out:
+        parts.append(source.left_out)
     return f"{source.name}: " + "; ".join(parts)
 
 
@@ -101,9 +104,9 @@ def _modes(headers):
     return "modes " + " ".join("{} ({})".format(*pair) for pair in counts)
 
 
-def _treatment(framing):
+def _treatment(framing, headers):
     if not framing.crop:
-        cut = "whole"
+        cut = _stretching(framing, headers)
     elif framing.crop_size is None:
         cut = "cropped to the largest center of that shape"
     else:
@@ -112,6 +115,22 @@ def _treatment(framing):
             cut += " (smaller ones laid on black)"
     colors = "grey" if framing.channels == 1 else "RGB"
     return f"made {framing.height}x{framing.width} {colors}, {cut}"
+
+
+def _stretching(framing, headers):
+    """How images that are not cropped become the output's shape."""
+    stretched = collections.Counter(
+        (header.height, header.width)
+        for header in headers
+        if abs(header.height * framing.width / (header.width * framing.height) - 1) > MOST_STRETCH
+    )
+    if not stretched:
+        return "whole"
+    (height, width), _ = stretched.most_common(1)[0]
+    count = sum(stretched.values())
+    some = f"{count} of {len(headers)} " if count < len(headers) else ""
+    others = " and other shapes" if len(stretched) > 1 else ""
+    return f"{some}stretched from {height}x{width}{others}; --crop takes the center"
 
 
 def _output_size(config, headers):

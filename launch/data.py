@@ -11,6 +11,7 @@ from options import UserError
 
 FETCHED_BY_PART = ("mnist", "fashion_mnist")  # main.py fetches what such a folder lacks
 IMAGE_DEPTH = 3  # how deep images may lie in a folder, as celebA's do
+FILES = (".zip", ".mdb", ".lmdb")  # sets that are one file
 NAMES = ", ".join(DATASETS)
 
 
@@ -32,7 +33,7 @@ def find(where: str) -> Location:
     """The data set that a value of --data_path means.
 
     Args:
-        where: a data set's name, its folder, or the folder above it.
+        where: a data set's name, its folder, the folder above it, or the file of a zip or LMDB.
 
     Raises:
         UserError: neither a data set nor a folder with one in it.
@@ -41,6 +42,9 @@ def find(where: str) -> Location:
     is_name = "/" not in where and not where.startswith(".")
     if is_name and (where in DATASETS or os.path.isdir(os.path.join(data_dir, where))):
         return Location(where, data_dir)
+    if os.path.isfile(where) and where.lower().endswith(FILES):
+        path = _absolute(where)
+        return Location(os.path.basename(path), os.path.dirname(path), path)
     if not os.path.isdir(where) or not os.access(where, os.R_OK | os.X_OK):
         raise UserError(f"--data_path={where}: neither a data set ({NAMES}) nor a readable folder")
     folder = _set_below(_absolute(where))

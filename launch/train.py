@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Dict, List, Tuple, Type
 
+from datasets.registry import DATASETS
 from devices import rank_table
 from launch import arguments, results
 from launch.arguments import Options, Script
@@ -106,6 +107,8 @@ def _command(script: Script, options: Options, output: Output) -> Tuple[str, ...
     ]
     if any(flag.startswith("--data_save_path=") for flag in options.flags):
         dumps = []  # it moves them too
+    row = DATASETS.get(location.dataset)
+    crop = ("--crop",) if row and row.crop else ()  # as the reference's documented command has it
     return (
         script.python,
         "-u",
@@ -114,6 +117,7 @@ def _command(script: Script, options: Options, output: Output) -> Tuple[str, ...
         f"--dataset={location.dataset}",
         f"--data_dir={location.data_dir}",
         *data_path,
+        *crop,
         f"--epoch={script.epochs}",
         f"--out_dir={output.folder}",
         "--out_name=run",

@@ -29,8 +29,28 @@ def found(root, **options):
 
 def test_every_common_kind_in_any_case_and_depth(root):
     touch(root, "b.jpg", "a.JPEG", "c.Png", "deep/er/d.bmp", "deep/e.webp")
-    touch(root, "notes.txt", "f.gif", "jpg", ".hidden.jpg", ".folder/g.jpg", "deep/._c.jpg")
-    assert found(root) == ["a.JPEG", "b.jpg", "c.Png", "deep/e.webp", "deep/er/d.bmp"]
+    touch(root, "f.gif", "g.TIF", "h.tiff", "i.jfif", "j.jpe")
+    touch(root, "notes.txt", "k.heic", "jpg", ".hidden.jpg", ".folder/g.jpg", "deep/._c.jpg")
+    assert found(root) == [
+        "a.JPEG",
+        "b.jpg",
+        "c.Png",
+        "deep/e.webp",
+        "deep/er/d.bmp",
+        "f.gif",
+        "g.TIF",
+        "h.tiff",
+        "i.jfif",
+        "j.jpe",
+    ]
+
+
+def test_files_of_other_endings_are_counted(root):
+    touch(root, "a.jpg", "b.heic", "c.HEIC", "d.txt", "README")
+    left_out = find_images(str(root), name="set").left_out
+    assert left_out.startswith("left out: 2 .heic, ") and "1 without an ending" in left_out
+    assert "--input_fname_pattern" in left_out
+    assert find_images(str(root), name="set", pattern="*.jpg").left_out == ""
 
 
 def test_names_in_any_script(root):
@@ -108,6 +128,9 @@ def test_a_pipe_is_not_an_image(root):
         ("?.JPG", ["b.JPG"]),
         ("deep/*", ["deep/d.jpg"]),
         ("*", ["a.jpg", "b.JPG", "c.gif", "deep/d.jpg", "e.txt"]),
+        ("*.{JPG,gif}", ["b.JPG", "c.gif"]),
+        ("*.JPG, *.gif", ["b.JPG", "c.gif"]),
+        ("{deep/*,[ab]*.{jpg,JPG}}", ["a.jpg", "b.JPG", "deep/d.jpg"]),
     ],
 )
 def test_a_pattern(root, pattern, names):
@@ -124,6 +147,29 @@ def test_classes_are_the_first_folders_sorted(root):
     ]
     unlabelled = find_images(str(root), name="set")
     assert unlabelled.class_names == () and unlabelled.classes.tolist() == [0] * 4
+
+
+def test_numbered_classes_are_in_the_order_of_their_numbers(root):
+    touch(root, *[f"{number}/a.jpg" for number in range(12)])
+    source = find_images(str(root), name="set", labelled=True)
+    assert source.class_names == tuple(str(number) for number in range(12))
+    assert [source.class_names[k] for k in source.classes] == [
+        name.split("/")[0] for name in source.names
+    ]
+
+
+@pytest.mark.parametrize("folders, warned", [("train val", True), ("train cat", False)])
+def test_parts_of_a_set_are_not_classes(root, folders, warned, capsys):
+    touch(root, *[f"{folder}/cat/a.jpg" for folder in folders.split()])
+    find_images(str(root), name="set", labelled=True)
+    err = capsys.readouterr().err
+    assert ("look like parts of the set" in err and f"--data_path={root}/train" in err) == warned
+
+
+def test_a_pattern_with_a_thousand_braces_is_refused(root):
+    touch(root, "a.jpg")
+    with pytest.raises(UserError, match="--input_fname_pattern: more than 1000"):
+        find_images(str(root), name="set", pattern="{a,b}" * 10)
 
 
 def test_an_image_without_a_class_is_named(root):

@@ -133,8 +133,16 @@ def test_one_line_describes_the_set(root, capsys):
     opened(root, channels=1)
     assert capsys.readouterr().out == (
         f"set: 8 images in {root}; 20x7 to 30x16 (height x width), mode RGB; 1 unreadable; "
-        "made 20x16 grey, whole\n"
+        "made 20x16 grey, 1 of 7 stretched from 30x7; --crop takes the center\n"
     )
+
+
+def test_images_of_another_shape_are_stretched_which_is_said(root, capsys):
+    fill(root)
+    opened(root, output_height=8)
+    assert "made 8x8 RGB, stretched from 20x16; --crop takes the center" in capsys.readouterr().out
+    opened(root, output_height=10, output_width=8)
+    assert "made 10x8 RGB, whole" in capsys.readouterr().out
 
 
 def test_no_more_headers_are_read_than_needed(root, monkeypatch, capsys):

@@ -188,3 +188,23 @@ def test_read_from_many_threads(tmp_path):
 
 def test_a_category_that_is_not_there(tmp_path):
     assert lsun.find_database(str(tmp_path), "bedroom") is None
+
+
+def test_a_database_in_a_file_of_its_own(tmp_path):
+    values = make_database(tmp_path / "set")
+    expected = opened(data_path=str(tmp_path / "set"))[1].read(range(5))[0]
+    os.rename(str(tmp_path / "set" / "data.mdb"), str(tmp_path / "faces.lmdb"))
+    _, dataset = open_dataset(
+        Config(dataset="faces", data_path=str(tmp_path / "faces.lmdb"), **SIZE)
+    )
+    assert dataset.num_examples == len(values)
+    assert np.array_equal(dataset.read(range(5))[0], expected)
+
+
+def test_databases_of_other_categories_are_listed(tmp_path):
+    make_database(tmp_path / "set" / "tower_train_lmdb")
+    (tmp_path / "set" / "notes").mkdir()
+    with pytest.raises(UserError) as error:
+        opened(data_path=str(tmp_path / "set"))
+    assert "no bedroom_train_lmdb" in str(error.value)
+    assert "but tower_train_lmdb: give the --category" in str(error.value)

@@ -60,6 +60,40 @@ def test_celeba_in_the_data_folder_is_found(tmp_path, monkeypatch):
     assert (config.output_height, config.output_width, config.channels) == (64, 64, 3)
 
 
+def test_a_folder_given_as_a_set_is_answered_with_the_flag(tmp_path, monkeypatch, few_images):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="--data_path=few/ trains on the images there"):
+        open_dataset(Config(dataset="few/", data_dir=str(tmp_path / "data")))
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(UserError, match=f"--dataset=few is the folder {few_images}"):
+        open_dataset(Config(dataset="few/", data_dir=str(tmp_path)))
+
+
+def test_the_set_that_nobody_named_is_said_before_it_is_fetched(tmp_path, monkeypatch, capsys):
+    image_files.write(tmp_path / "made" / "000001.jpg", image_files.colors(218, 178))
+    said = []
+
+    def ensure(*unused):
+        said.append(capsys.readouterr().out)
+        return str(tmp_path / "made")
+
+    monkeypatch.setattr("download.ensure", ensure)
+    config = Config(data_dir=str(tmp_path / "data"), cache="off")
+    open_dataset(config)
+    open_dataset(config.replace(given=frozenset(["dataset"])))
+    assert "fetching celebA, 1.4 GB" in said[0] and "mnist (12 MB)" in said[0]
+    assert "fetching" not in said[1]
+
+
+def test_numbers_and_names_of_classes_are_said(tmp_path, capsys):
+    for name in ("dog", "cat"):
+        image_files.write(tmp_path / name / "1.png", image_files.colors(9, 7))
+    open_dataset(Config(dataset="x", data_path=str(tmp_path), labels="folder", cache="off"))
+    assert "classes: 0 cat, 1 dog\n" in capsys.readouterr().out
+    open_dataset(Config(dataset="x", data_path=str(tmp_path), cache="off"))
+    assert "classes:" not in capsys.readouterr().out
+
+
 def test_a_failed_download_is_the_users_line(tmp_path, monkeypatch):
     import download
 
@@ -84,6 +118,7 @@ def few_images(tmp_path):
     "arguments, part",
     [
         (["--dataset=nowhere"], "--dataset: 'nowhere' is none of"),
+        (["--dataset=few/"], "--dataset: 'few/' is none of"),
         (["--data_path={folder}/missing"], "--data_path: there is no folder"),
         (["--data_path={folder}/empty"], "--data_path: no images"),
         (

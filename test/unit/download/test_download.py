@@ -513,15 +513,32 @@ def test_an_interpreter_without_tqdm_is_told_what_to_run(tmp_path):
     done = subprocess.run(
         [sys.executable, os.path.join(ROOT, "download.py"), "mnist"],
         cwd=str(tmp_path),
-        env=dict(os.environ, PYTHONPATH=str(tmp_path)),
+        env=dict(os.environ, PYTHONPATH=str(tmp_path), DCGAN_VENV="nowhere"),
         stderr=subprocess.PIPE,
         text=True,
     )
+    script, program = [os.path.join(ROOT, name) for name in ("test/env.sh", "download.py")]
     assert done.returncode == 2
     assert done.stderr == (
-        f"download.py: No module named tqdm ({sys.executable}); set the environment up with: "
-        "bash test/env.sh\n"
+        f"download.py: No module named tqdm ({sys.executable}). Set the environment up with: "
+        f"bash {os.path.relpath(script, str(tmp_path))}; then run again: python {program} mnist\n"
     )
+
+
+def test_where_the_own_environment_is_the_command_continues_in_it(tmp_path):
+    place(tmp_path, {"tqdm.py": b"raise ImportError('No module named tqdm')"})
+    own = tmp_path / "python"
+    own.write_text('#!/bin/sh\necho "$@"\n')
+    own.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, os.path.join(ROOT, "download.py"), "mnist", "celebA"],
+        env=dict(os.environ, PYTHONPATH=str(tmp_path), DCGAN_PYTHON=str(own)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == f"{os.path.join(ROOT, 'download.py')} mnist celebA\n"
+    assert done.stderr.startswith("download.py: No module named tqdm (")
+    assert done.stderr.endswith(f"continuing with {own}\n") and done.stderr.count("\n") == 1
 
 
 def test_tensorflow_is_not_imported():

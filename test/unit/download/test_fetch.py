@@ -436,4 +436,5 @@ def test_drive_without_gdown_is_said(tmp_path, monkeypatch):
     assert fetch_tools.from_drive(
         recipe, [DATA], root=str(tmp_path), net=PATIENCE, reasons=reasons
     ) == [DATA]
-    assert reasons == ["Google Drive abc: gdown is not installed (pip install gdown)"]
+    command = "pip install -r requirements-optional.txt"
+    assert reasons == [f"Google Drive abc: gdown is not installed ({command})"]

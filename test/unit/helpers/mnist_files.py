@@ -5,7 +5,10 @@ import struct
 
 import numpy as np
 
-from datasets import mnist
+FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
 
 
 def idx(items):
@@ -20,7 +23,7 @@ def idx(items):
 def write_set(folder, *, count=12, compressed=False):
     """Writes the four files, `count` images in each pair, the classes in turn; returns `folder`."""
     random = np.random.RandomState(0)
-    for names, offset in ((mnist.FILES["train"], 0), (mnist.FILES["test"], 100)):
+    for names, offset in ((FILES["train"], 0), (FILES["test"], 100)):
         parts = (random.randint(0, 256, (count, 28, 28)), (np.arange(count) + offset) % 10)
         for name, items in zip(names, parts):
             data = idx(items)

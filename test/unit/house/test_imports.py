@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "verify": ("regular_file", "utils"),
     "fetch": ("utils", "verify"),
     "fetch_tools": ("fetch", "utils", "verify"),
-    "download": ("fetch", "fetch_tools", "utils", "verify"),
+    "download": ("fetch", "fetch_tools", "interpreter", "utils", "verify"),
     "regular_file": (),
     "opening": ("regular_file",),
     "utils": ("opening",),

@@ -7,7 +7,7 @@ import types
 
 import numpy as np
 import pytest
-from mnist_files import idx
+from mnist_files import FILES, idx
 from programs import run_main
 from small_runs import make_run
 
@@ -35,7 +35,7 @@ def mnist_run(tmp_path):
     discs = synthetic.LabelledDiscs()
     for part, first in (("train", 0), ("test", COUNTS["train"])):
         images, labels = discs.read(np.arange(first, first + COUNTS[part]))
-        for name, items in zip(mnist.FILES[part], (images[..., 0], labels.argmax(1))):
+        for name, items in zip(FILES[part], (images[..., 0], labels.argmax(1))):
             (folder / name).write_bytes(idx(items))
     asked = make_run(
         tmp_path / "out",

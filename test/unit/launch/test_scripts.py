@@ -150,6 +150,8 @@ def test_a_bad_variable_is_one_line_and_loses_nothing(project, variable, value):
         ),
         (["d/my cats/1.PNG"], "d/my cats", "my cats", "d", "d/my cats"),
         (["d/a/b/1.webp"], "d", "d", ".", "d"),
+        (["d/a/1.tif"], "d", "d", ".", "d"),
+        (["d/faces.zip"], "d/faces.zip", "faces.zip", "d", "d/faces.zip"),
         (["d/raw/train-images-idx3-ubyte.gz"], "d/raw", "mnist", "d", "d/raw"),
         (
             ["d/FashionMNIST/t10k-labels-idx1-ubyte"],
@@ -176,6 +178,7 @@ def test_data_path(project, made, given, name, data_dir, data_path):
     assert result.returncode == 0, result.stderr
     flags = ["--dataset=" + name, "--data_dir=" + os.path.normpath(os.path.join(above, data_dir))]
     flags += ["--data_path=" + os.path.join(above, data_path)] if data_path else []
+    flags += ["--crop"] if name == "celebA" else []  # as the reference's documented command
     assert project.seen()["argv"][1 : len(flags) + 2] == flags + ["--epoch=1"]
 
 
