@@ -43,8 +43,9 @@ def read(path: str) -> Document:
             long or too deep for an options file.
     """
     try:
-        with open_regular(path) as file:  # as io reads text: any line end is a newline
-            text = io.TextIOWrapper(file, "utf-8").read(MAX_CHARACTERS + 1)
+        # As io reads text: any line end is a newline.
+        with open_regular(path) as file, io.TextIOWrapper(file, "utf-8") as decoded:
+            text = decoded.read(MAX_CHARACTERS + 1)
     except OSError as error:
         raise BadJson(f"cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:
