@@ -1,0 +1,147 @@
+"""The documents: links, flags and commands are true."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from documents import (
+    FLAG,
+    LINK,
+    OTHER_PROGRAMS,
+    anchors,
+    commands,
+    documents,
+    main_flags,
+    prose,
+    read,
+    script_flags,
+)
+from paths import ROOT
+
+import main
+from launch.arguments import OWN, PASSED_ON, SEVERAL
+
+DOCUMENTS = documents()
+# The documents that other tools or conventions name flags in are named with the reason.
+NOT_OURS = {"build-arg", "framework", "input_shape", "model", "output", "host", "logdir"}
+
+
+def all_flags():
+    found = main_flags() | set(OWN) | set(SEVERAL) | set(PASSED_ON) | NOT_OURS
+    for names in script_flags().values():
+        found |= names
+    return found
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_links_and_images_exist(path):
+    folder = os.path.dirname(path)
+    for link in LINK.findall(prose(path)):
+        if link.startswith(("http://", "https://")):
+            continue
+        file, _, anchor = link.partition("#")
+        target = os.path.normpath(os.path.join(folder, file)) if file else path
+        assert os.path.exists(os.path.join(ROOT, target)), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_flags_in_prose_exist(path):
+    assert not set(FLAG.findall(prose(path))) - all_flags()
+
+
+def fault(command):
+    """What is wrong with a command; "" if nothing is."""
+    words = command.words
+    while words[0] in ("horovodrun", "-np", "2", "nohup", "time"):
+        words = words[1:]
+    if words[0] in OTHER_PROGRAMS:
+        return ""
+    if words[0] not in ("bash", "python", "make"):
+        return f"{words[0]}: unknown program"
+    if words[0] == "make":
+        return "" if f"\n{words[1]}:" in read("Makefile") else f"make {words[1]}: no such target"
+    script, given = words[1], words[2:]
+    if script == "-m":
+        return ""
+    if not os.path.isfile(os.path.join(ROOT, script)):
+        return f"{script}: no such file"
+    if script == "main.py":
+        return refused(given)
+    end = given.index("--") if "--" in given else len(given)
+    known = script_flags().get(script, set())
+    if os.path.basename(script).startswith("train_"):
+        known = {*OWN, *PASSED_ON, "help", *(SEVERAL if script.endswith("_8p.sh") else {})}
+    unknown = set(FLAG.findall(" ".join(given[:end]))) - known
+    return f"{script}: unknown {sorted(unknown)}" if unknown else refused(given[end + 1 :])
+
+
+def refused(flags):
+    """Why main.py refuses these flags; "" if it takes them."""
+    try:
+        main.parse(["main.py", *flags])
+    except SystemExit:
+        return ""
+    except main.UserError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_commands_are_accepted(path, capsys):
+    faults = {each.where: fault(each) for each in commands(path)}
+    assert not {where: text for where, text in faults.items() if text}
+
+
+@pytest.mark.parametrize(
+    "words, text",
+    [
+        (["python", "main.py", "--no_such_flag"], "no_such_flag"),
+        (["python", "main.py", "--epoch=x"], "--epoch"),
+        (["bash", "test/train_full_1p.sh", "--np=2"], "np"),
+        (["bash", "test/train_full_1p.sh", "--", "--beta1=7"], "--beta1"),
+        (["bash", "test/no_such.sh"], "no such file"),
+        (["python", "benchmarks/train_speed.py", "--pier=torch"], "pier"),
+        (["rm", "-rf", "/"], "unknown program"),
+    ],
+)
+def test_a_wrong_command_is_seen(words, text):
+    from documents import Command
+
+    assert text in fault(Command(words, "here", ""))
+
+
+def test_the_page_of_flags_is_up_to_date():
+    sys.path.insert(0, os.path.join(ROOT, "docs"))
+    try:
+        from make_flags import flags_page
+    finally:
+        sys.path.pop(0)
+    assert read(os.path.join("docs", "flags.md")) == flags_page(), "run python docs/make_flags.py"
+
+
+def test_the_readme_is_short():
+    assert read("README.md").count("\n") <= 130
+
+
+@pytest.mark.slow
+def test_commands_run(tmp_path, monkeypatch):
+    """In one folder, the README's first: the other documents draw from the run that it trains."""
+    monkeypatch.chdir(tmp_path)
+    done = set()
+    for path in DOCUMENTS:
+        for command in commands(path):
+            words = tuple(command.words)
+            if command.needs or words[:1] in done or words in done:
+                continue
+            done.add(words)
+            if words[:2] == ("python", "main.py"):
+                assert main.main(list(words[1:])) == 0, command.where
+            else:
+                script = os.path.join(ROOT, words[1])
+                program = sys.executable if words[0] == "python" else words[0]
+                finished = subprocess.run([program, script, *words[2:]], timeout=100)
+                assert finished.returncode == 0, command.where
+    assert os.path.isfile(str(tmp_path / "out" / "first" / "index.html"))
