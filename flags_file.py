@@ -28,7 +28,7 @@ def read_preset(name: str) -> Dict[str, Any]:
         path = os.path.join(name, OPTIONS_FILE) if os.path.isdir(name) else name
     if not os.path.isfile(path):
         names = sorted(os.path.splitext(each)[0] for each in os.listdir(PRESETS))
-        raise UserError(f"--config: {name!r} is neither a file nor one of {', '.join(names)}")
+        raise UserError(f"--config: {name!r:.80} is neither a file nor one of {', '.join(names)}")
     jobs = {each for each, option in OPTIONS.items() if option.section == "What to do"}
     return {
         each: value

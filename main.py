@@ -10,6 +10,7 @@ A user error is one line and exit code 2.
 import importlib
 import os
 import platform
+import re
 import sys
 from typing import Any, Dict, List
 
@@ -22,6 +23,10 @@ try:
     from absl import flags
 except ImportError as missing:
     continue_in_own_environment(str(missing))
+
+
+# absl would read any file as flags, or hide misspelled ones.
+_FLAGS_OF_ABSL = re.compile(r"--?(flagfile|undefok)(=|$)")
 
 
 class _Parser(flags.ArgumentParser):
@@ -86,7 +91,7 @@ def config_from_flags(values: flags.FlagValues) -> Config:
         if option.flag:
             value = values[option.flag].value
             if option.declared.path and value is not None and value not in option.declared.words:
-                value = os.path.abspath(os.path.expanduser(value))
+                value = _absolute(option.flag, value)
             fields[name] = value
     given = {
         name for name, option in OPTIONS.items() if option.flag and values[option.flag].present
@@ -104,6 +109,17 @@ def config_from_flags(values: flags.FlagValues) -> Config:
     return Config(**fields, given=frozenset(given))
 
 
+def _absolute(flag: str, path: str) -> str:
+    try:
+        absolute = os.path.abspath(os.path.expanduser(path))
+        absolute.encode("utf-8")
+    except FileNotFoundError:
+        raise UserError(f"--{flag}: {path} is below the current folder, which was deleted")
+    except UnicodeEncodeError:
+        raise UserError(f"--{flag}: {os.path.abspath(path)!a} is not UTF-8")
+    return absolute
+
+
 def parse(argv: List[str]) -> Config:
     """A checked `Config` from a command line; prints the help and exits if it is asked for.
 
@@ -119,14 +135,18 @@ def parse(argv: List[str]) -> Config:
         if argument == "--version":
             print(f"DCGAN for TensorFlow {VERSION}, Python {platform.python_version()}")
             raise SystemExit(0)
+        if _FLAGS_OF_ABSL.match(argument):
+            raise UserError(
+                f"{argument!r:.80}: not a flag here; --config reads options from a file"
+            )
     try:
         rest = values(_with_bare_evaluate(argv))[1:]
     except flags.UnrecognizedFlagError as error:
         raise UserError(_answer_to(error))
-    except flags.Error as error:
-        raise UserError(" ".join(str(error).split()))
+    except (flags.Error, ValueError) as error:  # ValueError: --notrain=yes
+        raise UserError(_one_line(error))
     if rest:
-        raise UserError(f"{rest[0]}: not a flag (flags start with --)")
+        raise UserError(f"{rest[0]!r:.80}: not a flag (flags start with --)")
     config = config_from_flags(values)
     check_config(config)
     return config
@@ -137,7 +157,13 @@ def _answer_to(error: flags.UnrecognizedFlagError) -> str:
     for option in OPTIONS.values():
         if error.flagname in option.declared.other_names:
             return f"--{error.flagname}: here it is --{option.flag}: {option.declared.help}"
-    return " ".join(str(error).split())
+    return _one_line(error)
+
+
+def _one_line(error: Exception) -> str:
+    """absl's message, which repeats the value as it is, in one line of a length that can be read."""
+    line = " ".join(str(error).split())
+    return line if len(line) < 400 else f"{line[:200]} ... {line[-150:]}"
 
 
 def _with_bare_evaluate(argv: List[str]) -> List[str]:
@@ -187,11 +213,14 @@ def _train(config: Config) -> int:
     from devices.device import open_device
     from devices.ranks import guarded
     from training import loop
+    from training.fits import check_fits
     from training.run_folder import open_run_folder
 
     device = open_device(config)
     ranks = device.open_ranks()
     config, dataset = open_dataset(config)
+    if device.kind == "cpu":
+        check_fits(config)
     with guarded(ranks), open_run_folder(
         config, dataset, ranks, session_config=device.session_config
     ) as config:

@@ -136,10 +136,12 @@ class NamedOption:
         if self.kind in (int, float) and not self._in_bounds(value):
             raise ValueError(f"must be {self.bounds()}, not {value!r:.80}")
         if self.kind is str:
-            if declared.path and not value:
+            if not value and self.default != "":
                 raise ValueError("must not be empty")
             if "\0" in value or len(value) > (declared.high or 4096):
                 raise ValueError("is too long, or holds a zero byte")
+            if any("\ud800" <= character <= "\udfff" for character in value):
+                raise ValueError(f"must be UTF-8, not {value!a:.80}")
         return value
 
     def _in_bounds(self, value: float) -> bool:

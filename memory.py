@@ -1,0 +1,43 @@
+"""How much memory is at hand: that of the machine or, in a container, what is left of its limit."""
+
+import os
+from typing import Optional
+
+_MEMINFO = "/proc/meminfo"
+_CGROUPS = (  # (limit, use) of versions 2 and 1
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+    ),
+)
+
+
+def available_bytes() -> int:
+    """Bytes that a process can still take; without Linux's files, the machine's whole memory."""
+    found = [_of_machine()]
+    for limit_path, use_path in _CGROUPS:
+        limit, use = _number(limit_path), _number(use_path)
+        if limit is not None and use is not None:
+            found.append(max(0, limit - use))
+    return min(found)
+
+
+def _of_machine() -> int:
+    try:
+        with open(_MEMINFO, encoding="ascii") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return 1024 * int(line.split()[1])
+    except (OSError, ValueError, IndexError):
+        pass
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _number(path: str) -> Optional[int]:
+    """The number in a file; None if there is none, such as "max"."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
