@@ -44,7 +44,7 @@ def test_hostile_values(flag):
     st.sampled_from(["=", " ", "", "=="]),
     st.one_of(st.text(max_size=30), st.text(string.printable, max_size=30), st.floats().map(str)),
 )
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 def test_any_text_after_any_flag(flag, dashes, between, value):
     argument = dashes + flag + between + value
     try:
@@ -101,9 +101,7 @@ def test_a_working_folder_that_was_deleted(tmp_path, monkeypatch):
 
 
 def test_a_path_that_is_not_utf_8(tmp_path, monkeypatch):
-    assert "--out_dir: must be UTF-8" in outcome(
-        b"--out_dir=a\xff".decode("utf-8", "surrogateescape")
-    )
+    assert "must be UTF-8" in outcome("--out_dir=a\udcff")
     folder = os.fsencode(str(tmp_path)) + b"/\xff"
     os.mkdir(folder)
     monkeypatch.chdir(folder)
