@@ -9,7 +9,7 @@ import utils
 from datasets.packed import CacheEntry, open_packed, pack
 from options import UserError
 
-VERSION = 1  # raise it whenever the same files would give other pixels
+VERSION = 2  # raise it whenever the same files would give other pixels
 MAX_AUTO_BYTES = 8 << 30  # what --cache=auto packs without being asked
 SPARE_BYTES = 1 << 30  # what packing leaves free on a disk
 

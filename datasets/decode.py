@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 import opening
+from datasets.decode_budget import BUDGET
+from datasets.pixels import converted, load, plane
 
 # A file of a few bytes may declare any size. 8192 x 8192 pixels take 200 MB as RGB.
 MAX_PIXELS = 1 << 26
@@ -26,7 +28,10 @@ _TURNS = {
     8: Image.ROTATE_90,
 }
 _SIDEWAYS = (5, 6, 7, 8)
-_WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+_WHOLE = 1 << 20  # pixels; up to this an image is framed in one piece
+_DRAFTED = 1 << 24  # pixels; a JPEG of more may be decoded smaller
+# Others take 6: of what Pillow decodes 4, of a band 2. These decoders hold the image once more.
+_BYTES_PER_PIXEL = {"WEBP": 18, "TIFF": 10, "progressive": 12}
 
 
 class Unreadable(Exception):
@@ -99,8 +104,10 @@ def decode(file, framing):
     """
     try:
         with _opened(file) as image:
-            image = _cropped(_in_channels(_upright(image), framing.channels), framing)
-            image = image.resize((framing.width, framing.height), Image.BILINEAR)
+            _draft(image, framing)
+            with BUDGET.taken(_bytes_of(image)):
+                load(image)
+                image = _framed(image, framing)
             return np.asarray(image).reshape(framing.height, framing.width, framing.channels)
     except TooSmall:
         raise
@@ -121,12 +128,6 @@ def _opened(file):
     return image
 
 
-def _upright(image):
-    image.load()  # a PNG may hold its EXIF behind its pixels
-    turn = _TURNS.get(_orientation(image))
-    return image if turn is None else image.transpose(turn)
-
-
 def _orientation(image):
     if "exif" not in image.info:
         return 1
@@ -136,28 +137,45 @@ def _orientation(image):
         return 1
 
 
-def _in_channels(image, channels):
-    """The image as 8-bit grey ("L") or "RGB"."""
-    mode = "L" if channels == 1 else "RGB"
-    transparent = image.mode in _WITH_ALPHA or "transparency" in image.info
-    if image.mode == mode and not transparent:
-        return image
-    if image.mode.startswith("I"):
-        image = _eight_bits(image)
-    elif image.mode == "F":
-        raise ValueError("floating-point pixels, whose range is unknown")
-    elif transparent:
-        background = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(background, image.convert("RGBA"))
-    return image.convert(mode)
+def _framed(image, framing):
+    """A loaded image turned upright, in grey or RGB, cropped and resized.
+
+    A large image is framed band by band, so that no more than six bytes a pixel are held. The
+    result is the same.
+    """
+    mode = "L" if framing.channels == 1 else "RGB"
+    if image.width * image.height <= _WHOLE:
+        return _resized(converted(image, mode), _turn_of(image), framing)
+    turn = _turn_of(image)
+    bands = [_resized(plane(image, mode, band), turn, framing) for band in range(framing.channels)]
+    return bands[0] if mode == "L" else Image.merge(mode, bands)
 
 
-def _eight_bits(image):
-    """A 16-bit grey image (modes "I;16..." and, in older Pillow, "I") as an 8-bit one."""
-    pixels = np.asarray(image).astype(np.int64)
-    if pixels.min() < 0 or pixels.max() > 0xFFFF:
-        raise ValueError("grey values beyond 16 bits")
-    return Image.fromarray(((pixels + 128) // 257).astype(np.uint8))
+def _resized(image, turn, framing):
+    if turn is not None:
+        image = image.transpose(turn)
+    return _cropped(image, framing).resize((framing.width, framing.height), Image.BILINEAR)
+
+
+def _turn_of(image):
+    return _TURNS.get(_orientation(image))
+
+
+def _draft(image, framing):
+    """Has a very large JPEG decoded smaller, at no less than twice the size of the result."""
+    if image.format != "JPEG" or image.width * image.height <= _DRAFTED or framing.crop_size:
+        return
+    side = 2 * max(framing.height, framing.width)
+    for scale in (8, 4, 2):
+        if min(image.size) // scale >= side:
+            image.draft(None, (image.width // scale, image.height // scale))
+            return
+
+
+def _bytes_of(image):
+    """What decoding an opened image takes at most; measured: docs/reliability.md."""
+    kind = "progressive" if "progressive" in image.info else image.format
+    return image.width * image.height * _BYTES_PER_PIXEL.get(kind, 6)
 
 
 def _cropped(image, framing):

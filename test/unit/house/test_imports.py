@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "utils": ("opening",),
     "plain_prefix": ("regular_file",),
     "checkpoint": ("plain_prefix", "regular_file", "utils"),
-    "datasets": (*OPTIONS, "datasets", "opening", "regular_file", "utils", "download", "verify"),
+    "datasets": (*OPTIONS, "datasets", "memory", "opening", "regular_file", "utils", "download", "verify"),
     "devices": (*OPTIONS, "devices", "regular_file"),
     "training": (
         *OPTIONS,
