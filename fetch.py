@@ -7,12 +7,14 @@ for what it cannot. An interrupted transfer is kept as NAME.part and continued t
 
 import contextlib
 import os
+import queue
 import socket
 import threading
 import time
 from typing import List, NamedTuple, Sequence
 
 import requests
+from urllib3.exceptions import HTTPError
 
 import utils
 from verify import CHUNK_BYTES, File, Recipe, bar, file_fault, size
@@ -23,6 +25,7 @@ class Network(NamedTuple):
 
     connect_s: float = 5
     read_s: float = 20
+    answer_s: float = 60  # for the whole of the headers, redirects included
     attempts: int = 4  # in a row without progress, for each file and mirror
     backoff_s: float = 1  # doubled from attempt to attempt
     stall_s: float = 30  # the next mirror is tried after less than stall_bytes in this time
@@ -95,19 +98,46 @@ def _transfer(url, file, part, net):
     headers = {"Accept-Encoding": "identity"}  # the bytes of the .gz, not its content
     if start:
         headers["Range"] = f"bytes={start}-"
-    try:
-        response = requests.get(
-            url, headers=headers, stream=True, timeout=(net.connect_s, net.read_s)
-        )
-    except requests.RequestException as error:
-        raise SourceFailed(_root_cause(error), unreachable=True) from error
-    with response:
+    with _answer(url, headers, net) as response:
         _check_answer(response, file, start, part)
         mode = "ab" if response.status_code == 206 else "wb"
         with open(part, mode) as output, bar(
             file.size, file.name, output.tell()
         ) as progress, _stall_guard(response, output.tell, net):
             _copy_body(response, output, file, progress)
+
+
+def _answer(url, headers, net):
+    """The response to one request, its body not yet read.
+
+    Each timeout of requests is for one read: a server that sends its headers byte by byte, or
+    redirects on and on, would keep it for days. So the request has a thread of its own.
+    """
+    answers = queue.Queue()
+    given_up = threading.Event()
+
+    def ask():
+        try:
+            answer = requests.get(
+                url, headers=headers, stream=True, timeout=(net.connect_s, net.read_s)
+            )
+            if given_up.is_set():
+                answer.close()
+        except (requests.RequestException, HTTPError, ValueError, OSError) as error:
+            answer = error
+        answers.put(answer)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=net.answer_s)
+    except queue.Empty:
+        given_up.set()
+        raise SourceFailed(f"no answer in {net.answer_s:g} s", unreachable=True) from None
+    if isinstance(answer, OSError):  # the exceptions of requests are OSErrors
+        raise SourceFailed(_root_cause(answer), unreachable=True) from answer
+    if isinstance(answer, Exception):  # a redirect to what is no address
+        raise SourceFailed(f"answers what cannot be followed: {_root_cause(answer)}") from answer
+    return answer
 
 
 def _check_answer(response, file, start, part):
@@ -117,7 +147,8 @@ def _check_answer(response, file, start, part):
         discard(part)
     if status not in (200, 206):
         raise SourceFailed(
-            f"HTTP {status} {response.reason}", again=status in (408, 416, 429) or status >= 500
+            f"HTTP {status} {response.reason or '':.80}",
+            again=status in (408, 416, 429) or status >= 500,
         )
     if "text/html" in response.headers.get("Content-Type", ""):
         raise SourceFailed("an HTML page came instead of the file")

@@ -153,6 +153,45 @@ def test_a_wrong_answer_is_named_and_the_next_mirror_is_asked(
     assert site.requests == [("/bad/data.bin", "")] * requests + [("/good/data.bin", "")]
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://[::1",
+        "http://" + "a" * 70 + ".example/",
+        "http://" + "a." * 200,
+        "\xff\xfe/\xe9",
+        "http://\xff",
+        "//",
+        "http://:99999/",
+        "file:///etc/passwd",
+        "",
+        "/bad/data.bin",
+        "http://a b/",
+        "http://127.0.0.1:0/",
+        "gopher://x",
+        "http://\t",
+        "http://%00/",
+    ],
+    ids=ascii,
+)
+def test_a_redirect_to_nowhere_is_named_and_the_next_mirror_is_asked(site, tmp_path, location):
+    """Seen: a traceback, and no other mirror was tried."""
+    site.answers["/bad/data.bin"] = Answer(location=location)
+    had, reasons = get(tmp_path, site.url + "/bad/", site.mirror("good", {DATA.name: BODY}))
+    assert had and is_whole(tmp_path)
+    assert len(reasons) == 1 and "\n" not in reasons[0]
+
+
+def test_headers_that_drip_are_given_up(site, tmp_path):
+    """Seen: a byte now and then resets the read timeout, so a mirror could be waited for for days."""
+    site.answers["/bad/data.bin"] = Answer(header_drip_s=0.02)
+    good = site.mirror("good", {DATA.name: BODY})
+    net = PATIENCE._replace(answer_s=0.5)
+    had, reasons = get(tmp_path, site.url + "/bad/", good, net=net)
+    assert had and is_whole(tmp_path)
+    assert reasons == [f"{site.url}/bad/data.bin: no answer in 0.5 s"]
+
+
 def test_a_busy_server_is_asked_again(site, tmp_path):
     address = site.mirror("a", {})
     site.answers["/a/data.bin"] = [Answer(status=503), Answer(status=429), Answer(BODY)]

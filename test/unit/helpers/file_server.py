@@ -23,6 +23,8 @@ class Answer(NamedTuple):
     ranges: bool = True  # answers Range with 206
     break_after: Optional[int] = None  # sends so many bytes of the body, then hangs up
     drip_s: Optional[float] = None  # one byte after the other, so many seconds apart
+    location: Optional[str] = None  # redirects there, with status 302
+    header_drip_s: Optional[float] = None  # the headers byte by byte, so many seconds apart
     mute: bool = False  # headers, then nothing
     length: bool = True  # says Content-Length
     shift: int = 0  # answers with a range that begins so many bytes too late
@@ -80,6 +82,17 @@ def serving():
 
 def _respond(handler, answer, closing):
     body, status = answer.body, answer.status
+    if answer.header_drip_s is not None:
+        while not closing.wait(answer.header_drip_s):
+            handler.wfile.write(b"H" if answer.shift else b"HTTP/1.1 200 OK\r\nX: ")
+            answer = answer._replace(shift=1)
+        return
+    if answer.location is not None:
+        handler.send_response(302)
+        handler.send_header("Location", answer.location)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return
     asked = handler.headers.get("Range")
     start = 0
     if asked and answer.ranges and status == 200:
