@@ -26,6 +26,7 @@ LINKED = (
     "config.py",
     "config_npu.py",
     "options.py",
+    "regular_file.py",
     "datasets",
     "devices",
     "training",
