@@ -47,7 +47,8 @@ def test_links_and_images_exist(path):
             assert anchor in anchors(target), link
 
 
-@pytest.mark.parametrize("path", DOCUMENTS)
+# A changelog also names what is refused or gone.
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if path != "CHANGELOG.md"])
 def test_flags_in_prose_exist(path):
     assert not set(FLAG.findall(prose(path))) - all_flags()
 
