@@ -68,10 +68,20 @@ def checked_options(saved: Any, path: str) -> Dict[str, Any]:
 
 
 def saved_runs(config: Config) -> List[Tuple[str, Dict[str, Any]]]:
-    """The runs of `config.dataset` under `config.out_dir`, newest first: [(name, saved options)]."""
-    paths = glob.glob(os.path.join(glob.escape(config.out_dir), "*", OPTIONS_FILE))
-    runs = [
-        (os.path.basename(os.path.dirname(path)), read_options(path))
-        for path in sorted(paths, key=os.path.getmtime, reverse=True)
-    ]
-    return [(name, saved) for name, saved in runs if saved.get("dataset") == config.dataset]
+    """The runs of `config.dataset` under `config.out_dir`, newest first: [(name, saved options)].
+
+    A FLAGS.json that cannot be read is skipped with a warning: it may be another data set's.
+    """
+    import utils  # not above: main.py reads presets before it knows that all libraries are there
+
+    runs = []
+    for path in glob.glob(os.path.join(glob.escape(config.out_dir), "*", OPTIONS_FILE)):
+        try:
+            saved = read_options(path)
+            if saved.get("dataset") == config.dataset:
+                name = os.path.basename(os.path.dirname(path))
+                runs.append((os.path.getmtime(path), name, saved))
+        except (OSError, UserError) as error:
+            utils.warn(f"{error}: skipped")
+    newest_first = sorted(runs, key=lambda run: run[0], reverse=True)
+    return [(name, saved) for _, name, saved in newest_first]

@@ -1,13 +1,13 @@
-"""A small classifier of MNIST and sets in its format, to measure generated pictures with.
+"""A small classifier of MNIST and sets in its format, to measure generated images with.
 
-Trained here by a fixed recipe and seed and kept as a file, so that all runs of a machine are measured
-by the same one. Its figures compare runs of this project with each other and with nothing else.
+It is trained here by a fixed recipe and seed and kept as a file, so that all runs of a machine are
+measured by the same one. Its figures compare runs of this project with each other only.
 """
 
 import hashlib
 import os
 import zipfile
-from typing import NamedTuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -15,7 +15,7 @@ import tensorflow.compat.v1 as tf
 import utils
 from datasets import mnist
 
-RECIPE = 1  # raise it whenever other weights would come out
+RECIPE = 1  # raised with every change that gives other weights
 EPOCHS = 3
 BATCH = 100
 LEARNING_RATE = 1e-3
@@ -26,7 +26,10 @@ SHAPES = (
     ("hidden", (7 * 7 * 64, FEATURES)),
     ("output", (FEATURES, mnist.NUM_CLASSES)),
 )
-CHUNK = 500  # pictures in one session run
+CHUNK = 500  # images in one session run
+
+Weights = Dict[str, np.ndarray]  # name -> float32 array
+Split = Tuple[np.ndarray, np.ndarray]  # images uint8 [N, 28, 28, 1] and labels, integers [N]
 
 
 class Classifier(NamedTuple):
@@ -35,19 +38,22 @@ class Classifier(NamedTuple):
     Attributes:
         weights: name -> float32 array.
         digest: hexadecimal SHA-256 of the weights; figures of different ones cannot be compared.
-        test_error: on the set's 10,000 test pictures, in percent.
+        test_error: on the set's 10,000 test images, in percent.
     """
 
-    weights: dict
+    weights: Weights
     digest: str
     test_error: float
 
 
-def open_classifier(name, *, train, test, session_config, progress):
-    """The classifier of the set `name`: the one kept in the user's cache folder, or one trained now.
+def open_classifier(
+    name: str, *, train: Split, test: Split, session_config: Any, progress: str
+) -> Classifier:
+    """The classifier of the set `name`, from the user's cache folder or trained now.
 
     Args:
-        train, test: (images uint8 [N, 28, 28, 1], labels integers [N]) of each.
+        name: of the data set, for the file name.
+        train, test: its images and labels.
         session_config: `tf.ConfigProto`.
         progress: "on", "off" or "auto".
     """
@@ -58,13 +64,15 @@ def open_classifier(name, *, train, test, session_config, progress):
         try:
             _write(path, weights)
         except OSError as error:
-            utils.warn(f"classifier not kept, to be trained again next time: {error}")
+            utils.warn(f"classifier not saved, it will be trained again: {error}")
     predicted, _ = classify(weights, test[0], session_config=session_config)
     return Classifier(weights, _digest(weights), 100.0 * float((predicted != test[1]).mean()))
 
 
-def classify(weights, images, *, session_config):
-    """(classes int64 [N], features float32 [N, FEATURES]) of uint8 pictures [N, 28, 28, 1]."""
+def classify(
+    weights: Weights, images: np.ndarray, *, session_config: Any
+) -> Tuple[np.ndarray, np.ndarray]:
+    """(classes int64 [N], features float32 [N, FEATURES]) of uint8 images [N, 28, 28, 1]."""
     with tf.Graph().as_default(), tf.Session(config=session_config) as session:
         pixels = tf.placeholder(tf.uint8, [None, mnist.SIDE, mnist.SIDE, 1])
         logits, features = _network(
@@ -75,10 +83,11 @@ def classify(weights, images, *, session_config):
             session.run(fetches, {pixels: images[start : start + CHUNK]})
             for start in range(0, len(images), CHUNK)
         ]
-    return tuple(np.concatenate(arrays) for arrays in zip(*parts))
+    classes, seen = zip(*parts)
+    return np.concatenate(classes), np.concatenate(seen)
 
 
-def _network(pixels, weights):
+def _network(pixels: tf.Tensor, weights: Dict[str, Any]) -> Tuple[tf.Tensor, tf.Tensor]:
     """(logits [N, 10], features [N, FEATURES]): two strided convolutions and two layers."""
     h = tf.cast(pixels, tf.float32) / 255.0
     for name in ("conv1", "conv2"):  # [N, 14, 14, 32], [N, 7, 7, 64]
@@ -91,7 +100,9 @@ def _network(pixels, weights):
     return tf.matmul(features, weights["output"]) + weights["output_bias"], features
 
 
-def _train(images, labels, *, session_config, progress):
+def _train(
+    images: np.ndarray, labels: np.ndarray, *, session_config: Any, progress: str
+) -> Weights:
     """The weights after EPOCHS epochs of Adam."""
     random = np.random.RandomState(RECIPE)
     with tf.Graph().as_default(), tf.Session(config=session_config) as session:
@@ -117,7 +128,7 @@ def _train(images, labels, *, session_config, progress):
         return session.run(variables)
 
 
-def _first_weights(random):
+def _first_weights(random: np.random.RandomState) -> Weights:
     """Normal with the standard deviation of He et al. (arXiv 1502.01852), biases 0."""
     weights = {}
     for name, shape in SHAPES:
@@ -127,26 +138,26 @@ def _first_weights(random):
     return weights
 
 
-def _path(name, images, labels):
-    """Where the classifier that these pictures make is kept."""
-    learnt = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()[:16]
-    return os.path.join(utils.user_cache_dir(), f"classifier-{name}-{RECIPE}-{learnt}.npz")
+def _path(name: str, images: np.ndarray, labels: np.ndarray) -> str:
+    """Where the classifier trained on these images is kept."""
+    learned = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()[:16]
+    return os.path.join(utils.user_cache_dir(), f"classifier-{name}-{RECIPE}-{learned}.npz")
 
 
-def _digest(weights):
+def _digest(weights: Weights) -> str:
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode() + weights[name].tobytes())
     return digest.hexdigest()
 
 
-def _write(path, weights):
+def _write(path: str, weights: Weights) -> None:
     with utils.atomic_path(path) as partial, open(partial, "wb") as file:
         np.savez(file, digest=np.array(_digest(weights)), **weights)
 
 
-def _read(path):
-    """The weights in a file; None where it is missing, damaged or not what was written."""
+def _read(path: str) -> Optional[Weights]:
+    """The weights in a file; None if it is missing, damaged or not what was written."""
     shapes = {name: value.shape for name, value in _first_weights(np.random.RandomState(0)).items()}
     try:
         with np.load(path, allow_pickle=False) as file:

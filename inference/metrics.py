@@ -1,103 +1,143 @@
-"""How far generated pictures are from real ones, as numbers; arrays in, floats out."""
+"""The metrics of `--evaluate`. A new one is a class with `measure` and a row of `METRICS`.
+
+A metric compares an `ImageSample` with another one of real images. Which samples it fits follows
+from what it needs of both: MNIST and sets in its format have labels and a classifier, all sets have
+features.
+"""
+
+from typing import Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-import utils
-
-NEIGHBOUR_BLOCK = 500  # queries compared at once: with 50,000 others 100 MB of distances
-EXACT_PIXELS = 1 << 10  # times 128 * 128: the largest integer up to which float32 holds all
-KID_SUBSETS = 20
-KID_SUBSET_SIZE = 1000
+from inference import distances
 
 
-def nearest_neighbour_error(images, labels, test_images, test_labels, *, progress="off"):
-    """The error of a 1-nearest-neighbour classifier in pixel space, in percent.
+class ImageSample(NamedTuple):
+    """Images that are measured together. What a data set does not offer is None.
 
-    The measure of arXiv 1511.06434, section 6: labelled samples classify the real test pictures.
-    Exact: centred on 0, pixels are integers of at most 128, and single precision holds each sum of
-    1,024 of their products without rounding.
-
-    Args:
-        images, labels: what is searched: uint8 [N, ...] of at most 1,024 values and integers [N].
-        test_images, test_labels: what is classified: uint8 [M, ...] and integers [M].
-        progress: "on", "off" or "auto", for the progress bar.
+    Attributes:
+        features: float32 [N, F], of the network named `network`.
+        network: figures on the features of different networks cannot be compared.
+        images: uint8 [N, H, W, C].
+        labels: integers [N], the classes that the images are meant to show.
+        predicted: int64 [N], the classes that the classifier sees.
+        folder: the images as PNG files.
+        fidelity: what torch-fidelity measured, by its own names.
     """
-    points, queries = [
-        array.reshape(len(array), -1).astype(np.float32) - 128 for array in (images, test_images)
-    ]
-    assert points.shape[1] <= EXACT_PIXELS, points.shape
-    lengths = np.einsum("ij,ij->i", points, points).astype(np.int32)
-    wrong = 0
-    with utils.progress_bar(progress, total=len(queries), unit="picture", desc="neighbours") as bar:
-        for start in range(0, len(queries), NEIGHBOUR_BLOCK):
-            block = slice(start, start + NEIGHBOUR_BLOCK)
-            nearness = queries[block].dot(points.T).astype(np.int32)
-            nearness *= 2  # |q - p|^2 = |q|^2 - (2 q p - |p|^2)
-            nearness -= lengths
-            nearest = nearness.argmax(1)
-            wrong += int((labels[nearest] != test_labels[block]).sum())
-            bar.update(len(nearest))
-    return 100.0 * wrong / len(queries)
+
+    features: np.ndarray
+    network: str
+    images: Optional[np.ndarray] = None
+    labels: Optional[np.ndarray] = None
+    predicted: Optional[np.ndarray] = None
+    folder: Optional[str] = None
+    fidelity: Optional[Dict[str, float]] = None
 
 
-def frechet_distance(features, other):
-    """The Frechet distance of two Gaussians with the features' means and covariances.
+class Metric:
+    """A row of `METRICS`.
 
-    |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), as in arXiv 1706.08500.
-
-    Args:
-        features, other: float [N, F] and [M, F], N and M at least 2.
-
-    Returns:
-        At least 0, in squared units of the features.
+    Attributes:
+        label: its name in plots.
+        unit: "%", or "" for a number without a unit.
+        smaller_is_better: None if the figure is neither good nor bad.
+        needs: the attributes of `ImageSample` without which a sample does not fit it.
     """
-    import scipy.linalg  # takes a second
 
-    means = [array.mean(0, dtype=np.float64) for array in (features, other)]
-    covariances = [np.atleast_2d(np.cov(array, rowvar=False)) for array in (features, other)]
-    # The product has the eigenvalues of S1^(1/2) S2 S1^(1/2), which are real and not negative.
-    eigenvalues = scipy.linalg.eigvals(covariances[0].dot(covariances[1])).real
-    root_trace = np.sqrt(np.maximum(eigenvalues, 0)).sum()
-    distance = (
-        np.square(means[0] - means[1]).sum()
-        + np.trace(covariances[0])
-        + np.trace(covariances[1])
-        - 2 * root_trace
-    )
-    return max(float(distance), 0.0)
+    needs: Tuple[str, ...] = ("features",)
 
+    def __init__(
+        self, label: str, *, unit: str = "", smaller_is_better: Optional[bool] = True
+    ) -> None:
+        self.label = label
+        self.unit = unit
+        self.smaller_is_better = smaller_is_better
 
-def kernel_distance(features, other):
-    """The kernel distance KID of arXiv 1801.01401: unbiased, so it may be a little below 0.
+    def fits(self, sample: ImageSample) -> bool:
+        """Whether the sample has all that the metric needs."""
+        return all(getattr(sample, name) is not None for name in self.needs)
 
-    The mean over subsets, drawn by a fixed seed, of the squared maximum mean discrepancy under the
-    kernel (x y / F + 1)^3.
+    def measure(self, sample: ImageSample, real: ImageSample, *, progress: str) -> float:
+        """The figure of a sample that fits.
 
-    Args:
-        features, other: float [N, F] and [M, F], N and M at least 2.
-    """
-    random = np.random.RandomState(0)
-    size = min(KID_SUBSET_SIZE, len(features), len(other))
-    return float(
-        np.mean(
-            [
-                _discrepancy(
-                    *[
-                        array[random.permutation(len(array))[:size]].astype(np.float64)
-                        for array in (features, other)
-                    ]
-                )
-                for _ in range(KID_SUBSETS)
-            ]
-        )
-    )
+        Args:
+            real: what the sample is compared with.
+            progress: "on", "off" or "auto", for a progress bar.
+        """
+        raise NotImplementedError
 
 
-def _discrepancy(x, y):
-    n = len(x)
-    within = [(_kernel(a, a).sum() - np.trace(_kernel(a, a))) / (n * (n - 1)) for a in (x, y)]
-    return sum(within) - 2 * _kernel(x, y).mean()
+class NearestNeighborError(Metric):
+    """How often the sample's nearest image misclassifies a real test image."""
+
+    needs = ("images", "labels")
+
+    def measure(self, sample, real, *, progress):
+        known, unknown = (sample.images, sample.labels), (real.images, real.labels)
+        return distances.nearest_neighbor_error(known, unknown, progress=progress)
 
 
-def _kernel(x, y):
-    return (x.dot(y.T) / x.shape[1] + 1) ** 3
+class FrechetDistance(Metric):
+    """The Frechet distance of the features."""
+
+    def measure(self, sample, real, *, progress):
+        return distances.frechet_distance(sample.features, real.features)
+
+
+class KernelDistance(Metric):
+    """The kernel distance of the features."""
+
+    def measure(self, sample, real, *, progress):
+        return distances.kernel_distance(sample.features, real.features)
+
+
+class LabelAgreement(Metric):
+    """How often the classifier sees the class that was asked for."""
+
+    needs = ("labels", "predicted")
+
+    def measure(self, sample, real, *, progress):
+        return 100.0 * float((sample.predicted == sample.labels).mean())
+
+
+class Fidelity(Metric):
+    """A figure of torch-fidelity, under the name that the library gives it."""
+
+    needs = ("fidelity",)
+
+    def __init__(self, label: str, *, key: str, smaller_is_better: Optional[bool] = True) -> None:
+        super().__init__(label, smaller_is_better=smaller_is_better)
+        self._key = key
+
+    def fits(self, sample):
+        return super().fits(sample) and self._key in sample.fidelity
+
+    def measure(self, sample, real, *, progress):
+        return float(sample.fidelity[self._key])
+
+
+# Name in metrics.json -> metric.
+METRICS: Dict[str, Metric] = {
+    "one_nn_error": NearestNeighborError("1-NN error", unit="%"),
+    "frechet": FrechetDistance("Frechet distance"),
+    "kid": KernelDistance("kernel distance"),
+    "label_agreement": LabelAgreement("right labels", unit="%", smaller_is_better=False),
+    "frechet_inception_distance": Fidelity("FID", key="frechet_inception_distance"),
+    "kernel_inception_distance_mean": Fidelity("KID", key="kernel_inception_distance_mean"),
+    "kernel_inception_distance_std": Fidelity(
+        "KID's deviation", key="kernel_inception_distance_std", smaller_is_better=None
+    ),
+    "inception_score_mean": Fidelity("IS", key="inception_score_mean", smaller_is_better=False),
+    "inception_score_std": Fidelity(
+        "IS's deviation", key="inception_score_std", smaller_is_better=None
+    ),
+}
+
+
+def measure(sample: ImageSample, real: ImageSample, *, progress: str) -> Dict[str, float]:
+    """The figures of all metrics that the sample fits, by name; see `Metric.measure`."""
+    return {
+        name: metric.measure(sample, real, progress=progress)
+        for name, metric in METRICS.items()
+        if metric.fits(sample)
+    }

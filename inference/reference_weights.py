@@ -1,31 +1,33 @@
-"""Weights that the reference's own code wrote: no manifest, no options beside them.
+"""Weights that the reference's own code wrote, with no manifest and no FLAGS.json beside them.
 
-The variables' shapes tell nearly everything; what they cannot tell comes from the command line
-(`--z_dist`, and `--output_height`, `--output_width` of pictures that are not square).
+The shapes of the variables tell nearly everything. What they cannot tell comes from the command
+line: `--z_dist`, and `--output_height` and `--output_width` of images that are not square.
 """
 
 import math
 import os
+from typing import Any, Dict, List, Tuple
 
 import tensorflow.compat.v1 as tf
 
 import checkpoint
-from config import OPTIONS
+import utils
+from config import Config
 from options import UserError
 from plain_prefix import plain_prefix
 
-
-def is_asked_for(config):
-    """Whether `--checkpoint_dir` names a folder that is there by itself, outside any run."""
-    return config.checkpoint_dir != OPTIONS["checkpoint_dir"].default and os.path.isdir(
-        _folder(config)
-    )
+Shapes = Dict[str, List[int]]  # of the variables, by name
 
 
-def open_folder(config):
-    """(config with the networks' sizes filled in, `checkpoint.Checkpoint`) of such a folder.
+def is_asked_for(config: Config) -> bool:
+    """Whether `--checkpoint_dir` names an existing folder of its own, outside any run."""
+    return "checkpoint_dir" in config.given and os.path.isdir(_folder(config))
 
-    The config's run folder is named after the folder, so that pictures have their place.
+
+def open_folder(config: Config) -> Tuple[Config, checkpoint.Checkpoint]:
+    """(config with the networks' sizes filled in, checkpoint) of such a folder.
+
+    Images go into a run folder that is named after this folder.
 
     Raises:
         UserError: no checkpoint of another program is there, or not one of a DCGAN.
@@ -45,31 +47,25 @@ def open_folder(config):
         raise UserError(f"--checkpoint_dir: {found.prefix}: {str(error).splitlines()[0]}")
     except KeyError as missing:
         raise UserError(
-            f"--checkpoint_dir: {found.prefix}: not a DCGAN's weights: there is no variable {missing}"
+            f"--checkpoint_dir: {found.prefix}: not a DCGAN's weights: there is no variable "
+            f"{missing}"
         )
-    print(
-        "weights of another program: {}, {}x{}x{} pictures, {} classes, z of {} dimensions, taken "
-        "as {} (--z_dist)".format(
-            sizes["architecture"],
-            sizes["output_height"],
-            sizes["output_width"],
-            sizes["channels"],
-            sizes["num_classes"],
-            sizes["z_dim"],
-            config.z_dist,
-        )
+    utils.say(
+        "weights of another program: {architecture}, {output_height}x{output_width}x{channels} "
+        "pictures, {num_classes} classes, z of {z_dim} dimensions, taken as {z_dist} "
+        "(--z_dist)".format(z_dist=config.z_dist, **sizes)
     )
     return config.replace(
         out_name=os.path.basename(folder), checkpoint_dir=folder, seed=config.seed or 0, **sizes
     ), found
 
 
-def _folder(config):
+def _folder(config: Config) -> str:
     return os.path.abspath(os.path.expanduser(config.checkpoint_dir))
 
 
-def _sizes(shapes, config):
-    """The fields of `Config` that the variables' shapes give; `KeyError` names a missing variable."""
+def _sizes(shapes: Shapes, config: Config) -> Dict[str, Any]:
+    """The fields of `Config` that the shapes give; a `KeyError` names a missing variable."""
     if "generator/g_h1_lin/Matrix" in shapes:
         return _mnist_sizes(shapes, config)
     _, _, channels, gf_dim = shapes["generator/g_h4/w"]
@@ -89,7 +85,7 @@ def _sizes(shapes, config):
     )
 
 
-def _mnist_sizes(shapes, config):
+def _mnist_sizes(shapes: Shapes, config: Config) -> Dict[str, Any]:
     inputs, gfc_dim = shapes["generator/g_h0_lin/Matrix"]
     twice_gf = shapes["generator/g_h2/w"][2]
     _, _, channels, joined = shapes["generator/g_h3/w"]
@@ -109,8 +105,8 @@ def _mnist_sizes(shapes, config):
     )
 
 
-def _sides(area, factor, config):
-    """(height, width) of pictures whose smallest layer has `area` places, `factor` times smaller."""
+def _sides(area: int, factor: int, config: Config) -> Tuple[int, int]:
+    """(height, width) of images whose smallest layer, `factor` times smaller, has `area` places."""
     if config.output_height and config.output_width:
         sides = config.output_height, config.output_width
     else:

@@ -1,14 +1,16 @@
-"""Single pictures and grids from a trained run."""
+"""Single images and grids from a trained run."""
 
 import os
 import zipfile
+from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
 import utils
+from config import Config
 from datasets import pipeline
-from inference.seeds import class_of, labels_of, latents_of, parse_classes, parse_seeds
-from inference.trained_run import CHUNK, find_run, opened_generator
+from inference.seeds import class_of, parse_classes, parse_seeds
+from inference.trained_run import open_run_to_draw
 from options import UserError
 
 # What `--class` alone draws: these seeds in each of the classes.
@@ -16,65 +18,71 @@ FEW_SEEDS = range(8)
 LARGEST_GRID = 1 << 26  # pixels
 
 
-def draw(config):
-    """Without any job on the command line: a grid of `--sample_num`, or what `--class` names."""
+class Images(NamedTuple):
+    """Images that are being drawn, and what each of them shows.
+
+    Attributes:
+        shape: (N, H, W, C).
+        seeds, classes: N of each.
+        columns: of a grid; 0 makes it about square.
+        blocks: uint8 [n, H, W, C], together N images.
+    """
+
+    shape: Tuple[int, ...]
+    seeds: Sequence[int]
+    classes: Sequence[int]
+    columns: int
+    blocks: Iterable[np.ndarray]
+
+
+def draw(config: Config) -> str:
+    """Draws a grid of `--sample_num`, or what `--class` names; returns the path.
+
+    It is what a command line without any job asks for.
+    """
     return generate(config) if config.classes is not None else draw_grid(config)
 
 
-def draw_grid(config):
-    """Draws `--sample_num` pictures of the newest fitting run into its sample folder.
+def draw_grid(config: Config) -> str:
+    """Draws `--sample_num` images of the newest fitting run into its sample folder.
 
     Returns:
         The path of the PNG.
     """
-    run = find_run(config)
-    print(f"checkpoint: {run.checkpoint.prefix}")
-    with opened_generator(run) as (make, networks):
-        count = config.sample_num
-        z = pipeline.latents(run.config.z_dist, (count, run.config.z_dim), (run.config.seed,))
-        labels = pipeline.class_labels(count, run.config.num_classes)
-        pixels = utils.to_pixels(make(z, labels), networks.value_range)
+    with open_run_to_draw(config) as run, run.open_generator() as generator:
+        shape = (config.sample_num, run.config.z_dim)
+        z = pipeline.latents(run.config.z_dist, shape, (run.config.seed,))
+        labels = pipeline.class_labels(config.sample_num, run.config.num_classes)
+        pixels = utils.to_pixels(generator.images_of(z, labels), generator.value_range)
     path = os.path.join(run.config.sample_path, f"test_{run.checkpoint.step:08d}.png")
     return written(utils.write_png, path, utils.grid(pixels))
 
 
-def generate(config):
-    """Draws `--generate` pictures, or those of `--seeds`, as `--generate_format` says.
+def generate(config: Config) -> str:
+    """Draws `--generate` images, or those of `--seeds`, as `--generate_format` says.
 
-    With `--class`, N pictures take its classes in turn; `--seeds` are drawn in each of them.
+    With `--class`, N images take its classes in turn; `--seeds` are drawn in each of them.
 
     Returns:
         The path of the folder or file.
     """
-    run = find_run(config)
-    seeds, classes = _chosen(run.config)
-    print(f"checkpoint: {run.checkpoint.prefix}")
-    path = os.path.join(run.config.sample_path, f"generated_{run.checkpoint.step:08d}")
     write = {"png": _write_pngs, "npz": _write_npz, "grid": _write_grid}[config.generate_format]
-    with opened_generator(run) as (make, networks):
-        shape = (len(seeds), run.config.output_height, run.config.output_width, run.config.channels)
-        blocks = pixel_blocks(make, networks, run.config, seeds, classes)
-        return written(write, path, run.config, shape, seeds, classes, blocks)
+    with open_run_to_draw(config) as run:
+        seeds, classes = _chosen(run.config)
+        path = os.path.join(run.config.sample_path, f"generated_{run.checkpoint.step:08d}")
+        with run.open_generator() as generator:
+            images = Images(
+                (len(seeds), run.sizes.height, run.sizes.width, run.sizes.channels),
+                seeds,
+                classes if run.config.num_classes else (),
+                len(parse_classes(run.config)),
+                generator.draw(seeds, classes),
+            )
+            return written(write, path, images)
 
 
-def pixel_blocks(make, networks, config, seeds, classes, *, what="pictures"):
-    """Draws pictures a chunk at a time: yields uint8 [n, H, W, C], with progress on a terminal.
-
-    Args:
-        make, networks: of `opened_generator`.
-        seeds, classes: one of each for every picture.
-        what: they are, for the progress bar.
-    """
-    with utils.progress_bar(config.progress, total=len(seeds), unit="picture", desc=what) as bar:
-        for start in range(0, len(seeds), CHUNK):
-            z = latents_of(config, seeds[start : start + CHUNK])
-            labels = labels_of(config, classes[start : start + CHUNK])
-            yield utils.to_pixels(make(z, labels), networks.value_range)
-            bar.update(len(z))
-
-
-def written(write, path, *arguments):
-    """Calls `write(path, *arguments)` and says where the pictures are.
+def written(write: Callable[..., Any], path: str, images: Any) -> str:
+    """Calls `write(path, images)` and says where the images are.
 
     Returns:
         The path that `write` returned, or else `path`.
@@ -83,42 +91,47 @@ def written(write, path, *arguments):
         UserError: the folder cannot be written.
     """
     try:
-        path = write(path, *arguments) or path
+        path = write(path, images) or path
     except OSError as error:
         raise UserError(f"--sample_dir: {error}")
-    print(f"pictures: {path}")
+    utils.say(f"pictures: {path}")
     return path
 
 
-def _chosen(config):
-    """(seeds, classes), one of each for every picture."""
+def _chosen(config: Config) -> Tuple[Sequence[int], List[int]]:
+    """(seeds, classes), one of each for every image."""
     classes = parse_classes(config)
     if config.generate:
-        seeds = range(config.generate)
-        return seeds, [classes[i % len(classes)] if classes else class_of(config, i) for i in seeds]
+        numbers = range(config.generate)
+        if classes:
+            return numbers, [classes[i % len(classes)] for i in numbers]
+        return numbers, [class_of(config, seed) for seed in numbers]
     seeds = FEW_SEEDS if config.seeds is None else parse_seeds(config.seeds)
     if not classes:
         return seeds, [class_of(config, seed) for seed in seeds]
     return ([seed for seed in seeds for _ in classes], classes * len(seeds))
 
 
-def _write_pngs(folder, config, shape, seeds, classes, blocks):
-    del shape
+def _write_pngs(folder: str, images: Images) -> None:
     os.makedirs(folder, exist_ok=True)
-    name = "seed{:08d}_class{}.png" if config.num_classes else "seed{:08d}.png"
-    pictures = (image for block in blocks for image in block)
-    for seed, label, image in zip(seeds, classes, pictures):
-        utils.pillow_image(image).save(os.path.join(folder, name.format(seed, label)))
+    names = [f"seed{seed:08d}" for seed in images.seeds]
+    if images.classes:
+        names = [f"{name}_class{label}" for name, label in zip(names, images.classes)]
+    for name, pixels in zip(names, _each(images.blocks)):
+        utils.pillow_image(pixels).save(os.path.join(folder, name + ".png"))
 
 
-def _write_npz(path, config, shape, seeds, classes, blocks):
-    """An .npz of images uint8 [N, H, W, C], seeds and labels int64 [N]; a chunk in memory at a time."""
-    with utils.atomic_path(path + ".npz") as partial:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-            _add_array(archive, "images", np.uint8, shape, blocks)
-            _add_array(archive, "seeds", np.int64, shape[:1], [np.array(seeds, np.int64)])
-            if config.num_classes:
-                _add_array(archive, "labels", np.int64, shape[:1], [np.array(classes, np.int64)])
+def _each(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    return (image for block in blocks for image in block)
+
+
+def _write_npz(path: str, images: Images) -> str:
+    """An .npz of images uint8 [N, H, W, C], seeds and labels int64 [N], one chunk in memory."""
+    with utils.atomic_path(path + ".npz") as partial, zipfile.ZipFile(partial, "w") as archive:
+        _add_array(archive, "images", np.uint8, images.shape, images.blocks)
+        for name, numbers in (("seeds", images.seeds), ("labels", images.classes)):
+            if numbers:
+                _add_array(archive, name, np.int64, images.shape[:1], [np.array(numbers, np.int64)])
     return path + ".npz"
 
 
@@ -134,13 +147,12 @@ def _add_array(archive, name, dtype, shape, blocks):
             file.write(block.tobytes())
 
 
-def _write_grid(path, config, shape, seeds, classes, blocks):
-    del seeds, classes
-    if np.prod(shape[:3], dtype=np.int64) > LARGEST_GRID:
+def _write_grid(path: str, images: Images) -> str:
+    if np.prod(images.shape[:3], dtype=np.int64) > LARGEST_GRID:
         raise UserError(
-            f"--generate_format: a grid of {shape[0]} pictures would be too large to look at; "
-            "take png or npz"
+            f"--generate_format: a grid of {images.shape[0]} pictures would be too large to look "
+            "at; take png or npz"
         )
-    columns = len(parse_classes(config)) or None
-    utils.write_png(path + ".png", utils.grid(np.concatenate(list(blocks)), columns))
+    grid = utils.grid(np.concatenate(list(images.blocks)), images.columns or None)
+    utils.write_png(path + ".png", grid)
     return path + ".png"

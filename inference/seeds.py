@@ -1,21 +1,23 @@
-"""Which pictures: seeds and classes from the command line, and the latents and labels of them.
+"""Seeds and classes from the command line, and their latents and labels.
 
-A seed's latent depends on the seed and `--z_dist` alone, and its class, where the command line
-names none, is the seed modulo the number of classes. So a seed is a picture.
+The latent of a seed depends on the seed and `--z_dist` alone. Its class, if the command line names
+none, is the seed modulo the number of classes. So one seed always gives the same image.
 """
 
 import re
+from typing import List, Sequence
 
 import numpy as np
 
+from config import Config
 from datasets import pipeline
 from options import UserError
 
 LARGEST_SEED = (1 << 32) - 1
-MOST = 10**7
+LONGEST_LIST = 10**7
 
 
-def parse_seeds(text):
+def parse_seeds(text: str) -> List[int]:
     """The seeds that `--seeds` names: "600-605,7" is [600, 601, 602, 603, 604, 605, 7].
 
     Raises:
@@ -24,8 +26,8 @@ def parse_seeds(text):
     return _parse_ranges("--seeds", text, LARGEST_SEED)
 
 
-def parse_classes(config):
-    """The classes [ints] that `--class` names, such as "0-9"; none where it is not given.
+def parse_classes(config: Config) -> List[int]:
+    """The classes that `--class` names, such as "0-9"; empty without `--class`.
 
     Raises:
         UserError: not of that form, no such class, or the run has no classes.
@@ -37,8 +39,8 @@ def parse_classes(config):
     return _parse_ranges("--class", config.classes, config.num_classes - 1)
 
 
-def _parse_ranges(flag, text, largest):
-    numbers = []
+def _parse_ranges(flag: str, text: str, largest: int) -> List[int]:
+    numbers: List[int] = []
     for part in text.replace(" ", "").split(","):
         match = re.match(r"(\d{1,10})(?:-(\d{1,10}))?$", part)
         if not match:
@@ -48,25 +50,25 @@ def _parse_ranges(flag, text, largest):
             raise UserError(f"{flag}: {part} goes backwards")
         if last > largest:
             raise UserError(f"{flag}: {last} is beyond {largest}")
-        if last - first + len(numbers) >= MOST:
-            raise UserError(f"{flag}: more than {MOST} of them")
+        if last - first + len(numbers) >= LONGEST_LIST:
+            raise UserError(f"{flag}: more than {LONGEST_LIST} of them")
         numbers.extend(range(first, last + 1))
     return numbers
 
 
-def latents_of(config, seeds):
+def latents_of(config: Config, seeds: Sequence[int]) -> np.ndarray:
     """The latents of seeds: float32 [len(seeds), Z]."""
     return np.concatenate(
         [pipeline.latents(config.z_dist, (1, config.z_dim), (int(seed),)) for seed in seeds]
     )
 
 
-def class_of(config, seed):
-    """The class of a seed's picture where none is asked for; 0 for a run without classes."""
+def class_of(config: Config, seed: int) -> int:
+    """The class of a seed's image if `--class` names none; 0 for a run without classes."""
     return seed % config.num_classes if config.num_classes else 0
 
 
-def labels_of(config, classes):
+def labels_of(config: Config, classes: Sequence[int]) -> np.ndarray:
     """One-hot labels float32 [len(classes), K]; [N, 0] for a run without classes."""
     one_hot = np.eye(max(config.num_classes, 1), dtype=np.float32)[:, : config.num_classes]
     return one_hot[np.asarray(classes, np.int64)]

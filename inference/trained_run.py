@@ -1,8 +1,9 @@
-"""Finding a trained run and opening its generator."""
+"""A trained run: found on the disk, its weights restored, its generator opened."""
 
 import contextlib
+import itertools
 import os
-from typing import Callable, NamedTuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -11,160 +12,253 @@ import checkpoint
 import model
 import ops_cpu
 import utils
+from checkpoint import Checkpoint
 from config import OPTIONS, OPTIONS_FILE, RUN_OPTIONS, Config
 from devices.device import Device, open_device
 from flags_file import read_options, saved_runs
 from inference import reference_weights
+from inference.held import held_checkpoints
+from inference.seeds import labels_of, latents_of
 from options import UserError
 
-# Pictures in one session run. Kernels round differently from one batch size to another, so a fixed
-# one is what makes a seed's picture the same to the bit however many are asked for.
+# Images in one session run. Kernels round differently from one batch size to another, so a fixed
+# one is what makes a seed's image the same, bit for bit, however many are asked for.
 CHUNK = 64
-# Without effect on what is drawn: nobody needs to be told that the run had another.
-PLAIN = ("batch_size", "seed")
-# Folders that are read, the run's own where the command line leaves them at their defaults.
+# They have no effect on what is drawn, so nobody needs to know that the run had other values.
+WITHOUT_EFFECT = ("batch_size", "seed")
+# Folders that are read. They are the run's own unless they are on the command line.
 FOLDERS = ("checkpoint_dir", "data_dir", "data_path")
+# What a FLAGS.json must say: the data set fills these in before a training saves it.
+REQUIRED = ("architecture", "num_classes", "output_height", "output_width", "channels", "seed")
 
 
-class TrainedRun(NamedTuple):
-    """A run that can be sampled.
+class TrainedRun:
+    """A run that can be drawn from, measured and exported.
 
     Attributes:
-        config: the asked-for jobs and folders with the run's own networks, data and seed.
-        checkpoint: `checkpoint.Checkpoint`.
+        config: the jobs and folders asked for, with the run's own networks, data and seed.
+        checkpoints: those that were asked for, newest first: one, or all with `--evaluate=all`.
+        checkpoint: the first of them, whose weights are used.
         device: `devices.device.Device`.
+        sizes: `model.Sizes` of the run's networks.
     """
 
-    config: Config
-    checkpoint: checkpoint.Checkpoint
-    device: Device
+    def __init__(self, config: Config, checkpoints: List[Checkpoint], device: Device) -> None:
+        self.config = config
+        self.checkpoints = checkpoints
+        self.checkpoint = checkpoints[0]
+        self.device = device
+        self.sizes = model.sizes_of(config)
+
+    def at(self, found: Checkpoint) -> "TrainedRun":
+        """The same run at another of its checkpoints."""
+        return TrainedRun(self.config, [found], self.device)
+
+    def build_networks(self, products: ops_cpu.NativeProducts = ops_cpu.NATIVE) -> model.Networks:
+        """The run's networks; see `model.build_networks`."""
+        return model.build_networks(self.config.architecture, self.sizes, products)
+
+    def label_placeholder(self, batch_size: Optional[int] = None) -> Optional[tf.Tensor]:
+        """The placeholder `y` float32 [batch_size, K]; None for a run without classes."""
+        if self.sizes.num_classes == 0:
+            return None
+        return tf.placeholder(tf.float32, [batch_size, self.sizes.num_classes], "y")
+
+    @contextlib.contextmanager
+    def restored_session(self) -> Iterator[tf.Session]:
+        """A session of the default graph, whose variables have the run's weights.
+
+        Raises:
+            UserError: the checkpoint is damaged or does not fit the graph.
+        """
+        saver = checkpoint.Saver(tf.global_variables())
+        with tf.Session(config=self.device.session_config) as session:
+            try:
+                saver.restore(session, self.checkpoint)
+            except checkpoint.Damaged as damage:
+                raise UserError(f"--out_name: {damage}")
+            yield session
+
+    @contextlib.contextmanager
+    def open_generator(self) -> Iterator["Generator"]:
+        """The run's generator in a session of its own."""
+        networks = self.build_networks(ops_cpu.products_of_device(self.device.kind))
+        with tf.Graph().as_default():
+            z = tf.placeholder(tf.float32, [None, self.sizes.z_dim], "z")
+            y = self.label_placeholder()
+            images = networks.generator(z, y, training=False)
+            with self.restored_session() as session:
+
+                def run_chunk(latents, labels):
+                    feed = {z: latents} if y is None else {z: latents, y: labels}
+                    return session.run(images, feed)
+
+                yield Generator(self.config, run_chunk, networks.value_range)
 
 
-def find_run(config):
+class Generator:
+    """A trained generator. The image of a row depends on its z and y alone, bit for bit.
+
+    Attributes:
+        config: the run's.
+        value_range: (lowest, highest) value of an image.
+    """
+
+    def __init__(
+        self, config: Config, run_chunk: Callable[..., np.ndarray], value_range: Tuple[float, float]
+    ) -> None:
+        """`run_chunk`: (z [CHUNK, Z], y [CHUNK, K]) -> images [CHUNK, H, W, C]."""
+        self.config = config
+        self.value_range = value_range
+        self._run_chunk = run_chunk
+
+    def images_of(self, z: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Images float32 [N, H, W, C] in `value_range`.
+
+        Args:
+            z: latents float32 [N, Z], N >= 1.
+            y: one-hot labels float32 [N, K]; [N, 0] for a run without classes.
+        """
+        return in_chunks(self._run_chunk, z, y)
+
+    def pixels_of(self, z: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+        """Pixels uint8 [N, H, W, C] of float32 z [N, Z], N >= 1, and as many classes."""
+        images = self.images_of(z, labels_of(self.config, classes))
+        return utils.to_pixels(images, self.value_range)
+
+    def draw(
+        self, seeds: Sequence[int], classes: Sequence[int], *, what: str = "images"
+    ) -> Iterator[np.ndarray]:
+        """Draws images a chunk at a time: yields uint8 [n, H, W, C], with a progress bar.
+
+        Args:
+            seeds, classes: one of each for every image.
+            what: what the progress bar calls them.
+        """
+        with utils.progress_bar(
+            self.config.progress, total=len(seeds), unit="image", desc=what
+        ) as bar:
+            for start in range(0, len(seeds), CHUNK):
+                z = latents_of(self.config, seeds[start : start + CHUNK])
+                yield self.pixels_of(z, classes[start : start + CHUNK])
+                bar.update(len(z))
+
+
+@contextlib.contextmanager
+def open_run(config: Config) -> Iterator[TrainedRun]:
     """The run that `--out_name` names, else the newest one of the data set under `--out_dir`.
 
     A `--checkpoint_dir` that is a folder of its own, with weights that the reference's code wrote,
-    is a run too.
+    is a run too. Its checkpoints stay readable until the end of the block, even if a training goes
+    on in that folder.
 
     Raises:
         UserError: there is none, or it has no sound checkpoint.
     """
     if not config.out_name and reference_weights.is_asked_for(config):
         config, found = reference_weights.open_folder(config)
-    else:
-        config = find_options(config, with_checkpoint=True)
-        found = checkpoint.newest(config.checkpoint_path, warn=print)
-        if found is None:
-            raise UserError(f"--out_name: no sound checkpoint in {config.checkpoint_path}")
-    return TrainedRun(config, found, open_device(config))
+        yield TrainedRun(config, [found], open_device(config))
+        return
+    config = find_options(config, with_checkpoint=True)
+    folder = config.checkpoint_path
+    with held_checkpoints(folder) as links:
+
+        def warn(line):
+            utils.warn(line.replace(links, folder))
+
+        wanted = checkpoint.sound(links, warn=warn)
+        checkpoints = (
+            list(wanted) if config.evaluate == "all" else list(itertools.islice(wanted, 1))
+        )
+        if not checkpoints:
+            raise UserError(f"--out_name: no sound checkpoint in {folder}")
+        yield TrainedRun(config, checkpoints, open_device(config))
 
 
-def find_options(config, *, with_checkpoint=False):
-    """The config with the options of the run that `find_run` would find.
+@contextlib.contextmanager
+def open_run_to_draw(config: Config) -> Iterator[TrainedRun]:
+    """The same, after a line that says which checkpoint the images are drawn from."""
+    with open_run(config) as run:
+        name = os.path.basename(run.checkpoint.prefix)
+        utils.say(f"checkpoint: {os.path.join(run.config.checkpoint_path, name)}")
+        yield run
+
+
+def find_options(config: Config, *, with_checkpoint: bool = False) -> Config:
+    """The config with the options of the run that `open_run` would find.
 
     Args:
-        with_checkpoint: pass over runs that have none, unless `--out_name` names one.
+        with_checkpoint: skip runs that have none, unless `--out_name` names one.
 
     Raises:
         UserError: there is no such run.
     """
     if config.out_name:
-        saved = read_options(os.path.join(config.run_dir, OPTIONS_FILE))
-        return _told(config, _as_saved(config, saved))
+        found = _as_saved(config, read_options(config.options_path))
+        _warn_of_overridden(config, found)
+        return found
     for name, saved in saved_runs(config):
-        found = _as_saved(config.replace(out_name=name), saved)
+        try:
+            found = _as_saved(config.replace(out_name=name), saved)
+        except UserError as error:
+            utils.warn(f"{error}: skipped")
+            continue
         if not with_checkpoint or checkpoint.kept(found.checkpoint_path):
-            return _told(config, found)
+            _warn_of_overridden(config, found)
+            return found
     raise UserError(
         f"--out_dir: no trained run of {config.dataset} in {config.out_dir}; train one with --train"
     )
 
 
-def _told(config, found):
-    """`found`, after a line for each option that was given in vain: the run has its own."""
+def _warn_of_overridden(config: Config, found: Config) -> None:
+    """Warns about each option on the command line that the saved run overrides."""
     for name in RUN_OPTIONS:
         asked, taken = getattr(config, name), getattr(found, name)
-        if asked not in (OPTIONS[name].default, taken) and name not in PLAIN:
-            utils.warn(f"--{name}: {asked} has no effect, the run was trained with {taken}")
-    return found
+        if name in config.given and name not in WITHOUT_EFFECT and asked != taken:
+            flag = OPTIONS[name].flag
+            utils.warn(f"--{flag}: {asked} has no effect, the run was trained with {taken}")
 
 
-def _as_saved(config, saved):
+def _as_saved(config: Config, saved: Dict[str, Any]) -> Config:
+    """The config with the saved run's options and folders."""
     found = _with_folders(config, saved).with_saved(saved)
-    sizes = ("architecture", "num_classes", "output_height", "output_width", "channels", "seed")
-    for name in sizes:
+    for name in REQUIRED:
         if getattr(found, name) is None:
-            raise UserError(f"{os.path.join(config.run_dir, OPTIONS_FILE)}: says nothing of {name}")
+            raise UserError(f"{found.options_path}: {name} is missing")
     return found
 
 
-def _with_folders(config, saved):
-    """The config with the saved run's folders where it has the defaults, unless they are gone."""
+def _with_folders(config: Config, saved: Dict[str, Any]) -> Config:
+    """The config with the saved run's folders, unless they are on the command line or are gone."""
     for name in FOLDERS:
-        default = OPTIONS[name].default
-        defaults = (default, os.path.abspath(default or ""))  # main.py makes paths absolute
-        there = saved.get(name)
-        if (
-            getattr(config, name) in defaults
-            and there is not None
-            and (not os.path.isabs(there) or os.path.isdir(there))
-        ):
-            config = config.replace(**{name: there})
+        folder = saved.get(name)
+        gone = folder is None or (os.path.isabs(folder) and not os.path.isdir(folder))
+        if name not in config.given and not gone:
+            config = config.replace(**{name: folder})
     return _with_sample_dir(config, saved.get("sample_dir"))
 
 
-def _with_sample_dir(config, there):
-    """The same for the folder of the pictures, if it is the run's: a FLAGS.json may be anybody's."""
-    default = OPTIONS["sample_dir"].default
-    if there in (None, default) or config.sample_dir != default:
+def _with_sample_dir(config: Config, folder: Optional[str]) -> Config:
+    """The same for the folder of the images if it is in the run: a FLAGS.json may be anybody's."""
+    if folder is None or "sample_dir" in config.given:
         return config
-    if os.path.isabs(there) or os.pardir in there.split(os.sep):
+    if os.path.isabs(folder) or os.pardir in folder.split(os.sep):
         utils.warn(
-            f"pictures: {OPTIONS_FILE} says {there}, which is outside the run's folder; --sample_dir={there} takes "
-            "that"
+            f"pictures: {OPTIONS_FILE} says {folder}, which is outside the run's folder; "
+            f"--sample_dir={folder} takes that"
         )
         return config
-    return config.replace(sample_dir=there)
+    return config.replace(sample_dir=folder)
 
 
-@contextlib.contextmanager
-def opened_generator(run):
-    """The run's generator in a session: `(z [N, Z], y [N, K]) -> images [N, H, W, C]`, any N >= 1.
+def in_chunks(function: Callable[..., np.ndarray], *inputs: np.ndarray) -> np.ndarray:
+    """Calls `function` on `CHUNK` rows at a time and joins the results.
 
-    A row's picture depends on its z and y alone, to the bit.
-
-    Yields:
-        (generate, networks): the function, of float32 arrays, and `model.Networks`.
-    """
-    sizes = model.sizes_of(run.config)
-    networks = model.build_networks(
-        run.config.architecture, sizes, ops_cpu.products_of_device(run.device.kind)
-    )
-    with tf.Graph().as_default():
-        z = tf.placeholder(tf.float32, [None, sizes.z_dim], "z")
-        y = tf.placeholder(tf.float32, [None, sizes.num_classes], "y")
-        images = networks.generator(z, y, training=False)
-        with restored_session(run) as session:
-            yield _runner(session, images, z, y), networks
-
-
-@contextlib.contextmanager
-def restored_session(run):
-    """A session of the default graph, whose variables have the run's weights."""
-    saver = checkpoint.Saver(tf.global_variables())
-    with tf.Session(config=run.device.session_config) as session:
-        try:
-            saver.restore(session, run.checkpoint)
-        except checkpoint.Damaged as damage:
-            raise UserError(f"--out_name: {damage}")
-        yield session
-
-
-def in_chunks(function, *inputs):
-    """Calls `function` on `CHUNK` rows at a time, the last ones padded with zeros; joins the results.
+    The last rows are padded with zeros.
 
     Args:
-        function: arrays [CHUNK, ...] -> array [CHUNK, ...], each row from the same row of the inputs.
+        function: arrays [CHUNK, ...] -> array [CHUNK, ...], each row from that row of the inputs.
         inputs: arrays [N, ...], N >= 1.
     """
     results = []
@@ -177,10 +271,3 @@ def in_chunks(function, *inputs):
         ]
         results.append(function(*padded)[:filled])
     return np.concatenate(results)
-
-
-def _runner(session, images, z, y) -> Callable:
-    def run_chunk(latents, labels):
-        return session.run(images, {z: latents, y: labels})
-
-    return lambda latents, labels: in_chunks(run_chunk, latents, labels)

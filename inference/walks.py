@@ -6,115 +6,107 @@ The options of `--visualize` are those of carpedm20's DCGAN; the arithmetic is f
 
 import os
 import re
+from typing import Iterable, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
 import utils
+from config import Config
 from datasets import pipeline
 from inference.sample import draw_grid, written
-from inference.seeds import LARGEST_SEED, class_of, labels_of, latents_of, parse_classes
-from inference.trained_run import find_run, opened_generator
+from inference.seeds import LARGEST_SEED, class_of, latents_of, parse_classes
+from inference.trained_run import Generator, open_run_to_draw
 from options import UserError
 
 STEPS = 64  # of a sweep through one dimension
 MOST_STEPS = 10000
 SECONDS_A_FRAME = 0.05
-NEIGHBOURS_WITHIN = 0.25  # the paper's noise around the result of an arithmetic
-# Where a sweep starts and ends: the bounds of the uniform distributions, and two standard deviations.
+NEIGHBORS_WITHIN = 0.25  # the paper's noise around the result of an arithmetic
+# Where a sweep starts and ends: the bounds of a uniform distribution, or two standard deviations.
 SPAN = {"uniform_signed": (-1, 1), "uniform_unsigned": (0, 1), "normal01": (-2, 2)}
 
 
-def visualize(config):
+def visualize(config: Config) -> str:
     """Draws what `--option` says; returns the path of the file or of the folder."""
     if config.visualize_option == 0:
         return draw_grid(config)
-    run = find_run(config)
-    print(f"checkpoint: {run.checkpoint.prefix}")
-    write = {1: _write_sweeps, 2: _write_gifs, 3: _write_gifs, 4: _write_merged}[
-        config.visualize_option
-    ]
-    base = np.zeros(run.config.z_dim, np.float32)
-    if config.visualize_option < 3:
-        base = pipeline.latents(run.config.z_dist, base.shape, (run.config.seed,))
-    path = os.path.join(run.config.sample_path, f"option{config.visualize_option}")
-    with opened_generator(run) as (make, networks):
-        sweeps = _sweeps(make, networks, run.config, base)
-        return written(write, path, sweeps)
+    write = WRITERS[config.visualize_option]
+    with open_run_to_draw(config) as run, run.open_generator() as generator:
+        start = np.zeros(run.config.z_dim, np.float32)
+        if config.visualize_option < 3:
+            start = pipeline.latents(run.config.z_dist, start.shape, (run.config.seed,))
+        path = os.path.join(run.config.sample_path, f"option{config.visualize_option}")
+        return written(write, path, _sweeps(generator, start))
 
 
-def _sweeps(make, networks, config, base):
+def _sweeps(generator: Generator, start: np.ndarray) -> Iterator[np.ndarray]:
     """Every dimension's sweep: yields uint8 [STEPS, H, W, C].
 
-    All other coordinates stay those of `base`. The class is that of `--class`, else each dimension
+    All other coordinates are those of `start`. The class is that of `--class`, else each dimension
     takes the next one.
     """
+    config = generator.config
     asked = parse_classes(config)
     values = np.linspace(*SPAN[config.z_dist], num=STEPS)
     for dimension in utils.progress_bar(config.progress, range(config.z_dim), unit="dimension"):
-        z = np.tile(base, (STEPS, 1))
+        z = np.tile(start, (STEPS, 1))
         z[:, dimension] = values
         label = asked[dimension % len(asked)] if asked else class_of(config, dimension)
-        labels = labels_of(config, [label] * STEPS)
-        yield utils.to_pixels(make(z, labels), networks.value_range)
+        yield generator.pixels_of(z, [label] * STEPS)
 
 
-def _write_sweeps(path, sweeps):
-    for dimension, pictures in enumerate(sweeps):
-        utils.write_png(os.path.join(path, f"z{dimension:03d}.png"), utils.grid(pictures))
+def _write_sweeps(path: str, sweeps: Iterable[np.ndarray]) -> None:
+    for dimension, images in enumerate(sweeps):
+        utils.write_png(os.path.join(path, f"z{dimension:03d}.png"), utils.grid(images))
 
 
-def _write_gifs(path, sweeps):
-    for dimension, pictures in enumerate(sweeps):
-        utils.write_gif(
-            os.path.join(path, f"z{dimension:03d}.gif"), pictures, seconds_per_frame=SECONDS_A_FRAME
-        )
+def _write_gifs(path: str, sweeps: Iterable[np.ndarray]) -> None:
+    for dimension, images in enumerate(sweeps):
+        name = os.path.join(path, f"z{dimension:03d}.gif")
+        utils.write_gif(name, images, seconds_per_frame=SECONDS_A_FRAME)
 
 
-def _write_merged(path, sweeps):
-    """One GIF, there and back: each frame is the grid of all dimensions at one point of the sweep."""
-    pictures = np.stack(list(sweeps))  # [Z, STEPS, H, W, C]
+def _write_merged(path: str, sweeps: Iterable[np.ndarray]) -> str:
+    """One GIF, there and back: a frame is the grid of all dimensions at one point of the sweep."""
+    images = np.stack(list(sweeps))  # [Z, STEPS, H, W, C]
     there_and_back = list(range(STEPS)) + list(reversed(range(STEPS)))
-    utils.write_gif(
-        path + ".gif",
-        (utils.grid(pictures[:, step]) for step in there_and_back),
-        seconds_per_frame=SECONDS_A_FRAME,
-    )
+    frames = (utils.grid(images[:, step]) for step in there_and_back)
+    utils.write_gif(path + ".gif", frames, seconds_per_frame=SECONDS_A_FRAME)
     return path + ".gif"
 
 
-def interpolate(config):
+WRITERS = {1: _write_sweeps, 2: _write_gifs, 3: _write_gifs, 4: _write_merged}
+
+
+def interpolate(config: Config) -> str:
     """Walks from one seed's latent to another's: a strip as PNG and a GIF.
 
-    One row for each class of `--class`; without it the class of the first seed.
+    There is one row for each class of `--class`; without it, one of the first seed's class.
 
     Returns:
         The path of the strip.
     """
-    first, last, steps = _parse_walk(config.interpolate)
-    run = find_run(config)
-    print(f"checkpoint: {run.checkpoint.prefix}")
-    classes = parse_classes(run.config) or [class_of(run.config, first)]
-    start, end = latents_of(run.config, [first, last])
-    z = between(start, end, steps, run.config.z_dist)
-    with opened_generator(run) as (make, networks):
-        rows = [
-            utils.to_pixels(make(z, labels_of(run.config, [label] * steps)), networks.value_range)
-            for label in classes
-        ]
+    first, last, steps = _parse_walk(config.interpolate or "")
+    with open_run_to_draw(config) as run, run.open_generator() as generator:
+        classes = parse_classes(run.config) or [class_of(run.config, first)]
+        start, end = latents_of(run.config, [first, last])
+        z = between(start, end, steps=steps, z_dist=run.config.z_dist)
+        rows = [generator.pixels_of(z, [label] * steps) for label in classes]
     path = os.path.join(run.config.sample_path, f"interpolate_{first}_{last}_{steps}")
-    written(_write_gif, path + ".gif", (utils.grid(np.stack(frame), 1) for frame in zip(*rows)))
+    written(_write_walk, path + ".gif", (utils.grid(np.stack(frame), 1) for frame in zip(*rows)))
     return written(utils.write_png, path + ".png", utils.grid(np.concatenate(rows), steps))
 
 
-def _write_gif(path, frames):
+def _write_walk(path: str, frames: Iterable[np.ndarray]) -> None:
     utils.write_gif(path, frames, seconds_per_frame=2 * SECONDS_A_FRAME)
 
 
-def between(start, end, steps, z_dist):
+def between(start: np.ndarray, end: np.ndarray, *, steps: int, z_dist: str) -> np.ndarray:
     """Latents from `start` to `end`, both included: float32 [steps, Z].
 
-    For `normal01` along the great circle, where a Gaussian has its mass (arXiv 1609.04468), lengths
-    in proportion; for the uniform distributions straight, which stays inside the cube.
+    For `normal01` they are on the great circle, where a Gaussian has its mass (arXiv 1609.04468),
+    with lengths in proportion. For the uniform distributions the walk is straight, which stays
+    inside the cube.
     """
     t = np.linspace(0, 1, steps)[:, None]
     if z_dist != "normal01":
@@ -129,7 +121,7 @@ def between(start, end, steps, z_dist):
     return (points * ((1 - t) * lengths[0] + t * lengths[1])).astype(np.float32)
 
 
-def _parse_walk(text):
+def _parse_walk(text: str) -> Tuple[int, ...]:
     match = re.match(r"(\d{1,10}):(\d{1,10}):(\d{1,5})$", text.replace(" ", ""))
     if (
         not match
@@ -143,47 +135,52 @@ def _parse_walk(text):
     return tuple(int(part) for part in match.groups())
 
 
-def arithmetic(config):
+def arithmetic(config: Config) -> str:
     """Adds and subtracts seeds' latents, such as "1+2-3", and draws the paper's figure.
 
-    A term may be several seeds, "1,2,3+4,5,6-7,8,9": their latents' mean is taken, as the paper does.
-    The figure shows each term's pictures above that of its mean, then the result in the middle of
-    eight neighbours that are up to 0.25 away from it in each coordinate.
+    A term may be several seeds, "1,2,3+4,5,6-7,8,9": the mean of their latents is taken, as the
+    paper does. The figure shows the images of each term above that of their mean, then the result
+    in the middle of eight neighbors that are up to 0.25 away from it in each coordinate.
 
     Returns:
         The path of the PNG.
     """
-    terms = parse_terms(config.arithmetic)
-    run = find_run(config)
-    print(f"checkpoint: {run.checkpoint.prefix}")
-    classes = parse_classes(run.config) or [class_of(run.config, terms[0][1][0])]
-    if len(classes) > 1:
-        raise UserError(f"--class: one for --arithmetic, not {config.classes}")
-    with opened_generator(run) as (make, networks):
-
-        def draw(z):
-            labels = labels_of(run.config, classes * len(z))
-            return utils.to_pixels(make(z, labels), networks.value_range)
-
-        latents = [latents_of(run.config, seeds) for _, seeds in terms]
-        means = [z.mean(axis=0) for z in latents]
-        result = sum(sign * mean for (sign, _), mean in zip(terms, means))
-        noise = np.random.RandomState(0).uniform(-1, 1, (9, len(result))) * NEIGHBOURS_WITHIN
-        noise[4] = 0
-        columns = [
-            draw(np.concatenate([z, mean[None]])) if len(z) > 1 else draw(z)
-            for z, mean in zip(latents, means)
-        ]
-        square = utils.grid(draw((result + noise).astype(np.float32)), 3)
-    signs = ["+-"[sign < 0] for sign, _ in terms]
-    figure = _figure([utils.grid(column, 1) for column in columns] + [square], signs + ["="])
-    name = re.sub(r"\s", "", config.arithmetic)
+    text = config.arithmetic or ""
+    terms = parse_terms(text)
+    with open_run_to_draw(config) as run:
+        classes = parse_classes(run.config) or [class_of(run.config, terms[0][1][0])]
+        if len(classes) > 1:
+            raise UserError(f"--class: one for --arithmetic, not {config.classes}")
+        with run.open_generator() as generator:
+            columns = _draw_arithmetic(generator, terms, label=classes[0])
+    figure = _figure(columns, ["+" if sign > 0 else "-" for sign, _ in terms] + ["="])
+    name = re.sub(r"\s", "", text)
     path = os.path.join(run.config.sample_path, f"arithmetic_{name}.png")
     return written(utils.write_png, path, figure)
 
 
-def parse_terms(text):
-    """[(sign, seeds)] of such a text as "1,2+3-4".
+def _draw_arithmetic(
+    generator: Generator, terms: Sequence[Tuple[int, List[int]]], *, label: int
+) -> List[np.ndarray]:
+    """The columns of the figure, uint8 [H, W, C] each: one for each term, then the result's."""
+    columns = []
+    result = np.zeros(generator.config.z_dim, np.float32)
+    for sign, seeds in terms:
+        z = latents_of(generator.config, seeds)
+        mean = z.mean(axis=0)
+        result += sign * mean
+        if len(seeds) > 1:
+            z = np.concatenate([z, mean[None]])
+        columns.append(utils.grid(generator.pixels_of(z, [label] * len(z)), 1))
+    noise = np.random.RandomState(0).uniform(-1, 1, (9, len(result))) * NEIGHBORS_WITHIN
+    noise[4] = 0
+    neighbors = (result + noise).astype(np.float32)
+    columns.append(utils.grid(generator.pixels_of(neighbors, [label] * 9), 3))
+    return columns
+
+
+def parse_terms(text: str) -> List[Tuple[int, List[int]]]:
+    """[(sign, seeds)] of a text such as "1,2+3-4"; a sign is 1 or -1.
 
     Raises:
         UserError: it is not of that form.
@@ -201,31 +198,34 @@ def parse_terms(text):
     return terms
 
 
-def _figure(pictures, signs, gap=16):
-    """Pictures uint8 [H, W, C] side by side, centred, on white, a sign before each but a first plus."""
-    height = max(picture.shape[0] for picture in pictures)
-    columns = []
-    for index, (picture, sign) in enumerate(zip(pictures, signs)):
+def _figure(columns: Sequence[np.ndarray], signs: Sequence[str], gap: int = 16) -> np.ndarray:
+    """Columns uint8 [H, W, C] side by side, centered, on white, with a sign before each.
+
+    A plus before the first column is left out.
+    """
+    height = max(column.shape[0] for column in columns)
+    parts = []
+    for index, (column, sign) in enumerate(zip(columns, signs)):
         if index or sign != "+":
-            columns.append(_centred(_sign(sign, gap, picture.shape[2]), height))
-        columns.append(_centred(picture, height))
-    return np.concatenate(columns, axis=1)
+            parts.append(_centered(_sign(sign, gap, column.shape[2]), height))
+        parts.append(_centered(column, height))
+    return np.concatenate(parts, axis=1)
 
 
-def _centred(picture, height):
-    above = (height - picture.shape[0]) // 2
-    below = height - picture.shape[0] - above
-    return np.pad(picture, ((above, below), (0, 0), (0, 0)), "constant", constant_values=255)
+def _centered(pixels: np.ndarray, height: int) -> np.ndarray:
+    above = (height - pixels.shape[0]) // 2
+    below = height - pixels.shape[0] - above
+    return np.pad(pixels, ((above, below), (0, 0), (0, 0)), "constant", constant_values=255)
 
 
-def _sign(sign, side, channels):
+def _sign(sign: str, side: int, channels: int) -> np.ndarray:
     """A plus, minus or equals sign, black on white: uint8 [side, side, channels]."""
     middle, arm = side // 2, slice(side // 4, side - side // 4 + 1)
-    picture = np.full((side, side, channels), 255, np.uint8)
+    pixels = np.full((side, side, channels), 255, np.uint8)
     if sign == "=":
-        picture[[middle - 2, middle + 2], arm] = 0
+        pixels[[middle - 2, middle + 2], arm] = 0
     else:
-        picture[middle, arm] = 0
+        pixels[middle, arm] = 0
     if sign == "+":
-        picture[arm, middle] = 0
-    return picture
+        pixels[arm, middle] = 0
+    return pixels

@@ -1,8 +1,10 @@
 """The sample grid: images that training draws again and again from the same z and labels."""
 
 import glob
+import itertools
 import os
-from typing import NamedTuple, Optional, Tuple
+import re
+from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -12,6 +14,8 @@ import utils
 from config import Config
 from datasets import pipeline
 from datasets.dataset import Dataset
+
+GRID_NAME = re.compile(r"train_(\d{1,18})\.png$")
 
 
 class DrawnGrid(NamedTuple):
@@ -66,14 +70,42 @@ def grid_path(folder: str, step: int) -> str:
     return os.path.join(folder, f"train_{step:08d}.png")
 
 
+def grid_paths(folder: str) -> List[str]:
+    """The grids in a folder in the order of their steps: regular files `train_STEP.png` only."""
+    found = glob.glob(os.path.join(glob.escape(folder), "train_*.png"))
+    grids = [path for path in found if os.path.isfile(path) and not os.path.islink(path)]
+    return sorted(filter(GRID_NAME.search, grids), key=step_of)
+
+
+def step_of(path: str) -> int:
+    """The step of a grid, from its file name; -1 for another file."""
+    match = GRID_NAME.search(path)
+    return int(match.group(1)) if match else -1
+
+
 def animate(folder: str) -> Optional[str]:
-    """Writes one GIF of all grids of a folder in the order of their steps; its path, or None."""
-    paths = sorted(glob.glob(os.path.join(glob.escape(folder), "train_*.png")))
-    if not paths:
+    """Makes one GIF of all the grids in a folder in the order of their steps.
+
+    Grids that cannot be read are skipped with a warning.
+
+    Returns:
+        The GIF's path; None if there are no grids.
+    """
+    frames = _readable(grid_paths(folder))
+    first = next(frames, None)
+    if first is None:
         return None
     film = os.path.join(folder, "train.gif")
-    utils.write_gif(film, (utils.read_png(path) for path in paths), seconds_per_frame=0.2)
+    utils.write_gif(film, itertools.chain([first], frames), seconds_per_frame=0.2)
     return film
+
+
+def _readable(paths: List[str]) -> Iterator[np.ndarray]:
+    for path in paths:
+        try:
+            yield utils.read_png(path)
+        except (OSError, SyntaxError, ValueError) as error:  # Pillow's, of a damaged file
+            utils.warn(f"{path}: skipped: {error}")
 
 
 def spread(pixels: np.ndarray) -> float:

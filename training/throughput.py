@@ -4,6 +4,7 @@ The launch scripts, the report page and the log show this figure. Standard libra
 launcher imports it.
 """
 
+import itertools
 import json
 import os
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
@@ -12,6 +13,7 @@ from config import METRICS_FILE, OPTIONS_FILE
 
 TICK = 0.0001  # seconds; what metrics.jsonl rounds its times to
 OUTLIER = 3  # times the median
+MOST_LINES = 20000  # read of a metrics.jsonl, so that the time it takes is bounded
 
 
 class Speed(NamedTuple):
@@ -115,10 +117,10 @@ def _read_options(path: str) -> Dict[str, int]:
 
 
 def _read_lines(path: str) -> List[Dict[str, Any]]:
-    """The lines of a metrics.jsonl that have a step and a time; empty where it cannot be read."""
+    """The first lines of a metrics.jsonl that have a step and a time; empty if it is unreadable."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            found = [_parsed(line) for line in file]
+            found = [_parsed(line) for line in itertools.islice(file, MOST_LINES)]
     except OSError:
         return []
     return [

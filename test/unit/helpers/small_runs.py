@@ -1,4 +1,4 @@
-"""Run folders as training leaves them, with small networks and random weights: no training needed."""
+"""Run folders as training leaves them, with small networks and random weights."""
 
 import os
 
@@ -30,8 +30,13 @@ def make_run(out_dir, architecture, *, steps=(5,), name="run", **changes):
     return Config(out_dir=str(out_dir), dataset=config.dataset, device="cpu")
 
 
+def give(config, **options):
+    """The config with options as if they were on the command line."""
+    return config.replace(given=config.given.union(options), **options)
+
+
 def write_checkpoint(config, step):
-    """A checkpoint whose weights follow from the step, with pictures that differ from each other."""
+    """A checkpoint whose weights follow from the step, with images that differ from each other."""
     tf.disable_v2_behavior()
     networks = model.build_networks(config.architecture, model.sizes_of(config))
     random = np.random.RandomState(step)

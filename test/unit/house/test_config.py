@@ -72,6 +72,23 @@ def test_saved_runs_are_of_the_data_set_and_newest_first(tmp_path):
     assert [name for name, _ in runs] == ["b", "a"]
 
 
+def test_a_flags_file_that_cannot_be_read_is_skipped_with_a_warning(tmp_path, capsys):
+    """Whatever data set it is of: damaged, without rights, a dangling link, a folder."""
+    for name, content in (("good", '{"dataset": "mnist"}'), ("bad", "{"), ("odd", '{"z_dim": []}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "FLAGS.json").write_text(content)
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "FLAGS.json").symlink_to("nowhere")
+    (tmp_path / "folder" / "FLAGS.json").mkdir(parents=True)
+    runs = saved_runs(Config(dataset="mnist", out_dir=str(tmp_path)))
+    assert [name for name, _ in runs] == ["good"]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4 and all(line.endswith(": skipped") for line in lines)
+    assert all(
+        sum(name in line for line in lines) == 1 for name in ("bad", "odd", "link", "folder")
+    )
+
+
 def test_differences_name_both_values_and_leave_out_what_may_change(tmp_path):
     path = tmp_path / "FLAGS.json"
     path.write_text(Config(batch_size=64, epoch=2, seed=1).to_json())

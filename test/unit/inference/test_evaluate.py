@@ -1,4 +1,4 @@
-"""--evaluate on small runs: what it files, that it repeats itself, and what it refuses."""
+"""--evaluate on small runs: what it writes, that it is reproducible, and what it refuses."""
 
 import json
 import os
@@ -15,8 +15,8 @@ import main
 import utils
 from config import RESULTS_FILE
 from datasets import mnist, synthetic
-from inference import classifier, evaluate, html_report
-from inference.trained_run import find_run
+from inference import classifier, eval_data, evaluate, html_report, results
+from inference.trained_run import open_run
 from options import UserError
 
 COUNTS = {"train": 600, "test": 200}
@@ -52,26 +52,35 @@ def results_of(tmp_path):
     return json.loads((tmp_path / "out" / "run" / RESULTS_FILE).read_text())
 
 
-def test_every_checkpoint_has_its_figures_and_they_repeat_themselves(mnist_run, tmp_path, capsys):
+def test_every_checkpoint_is_measured_and_the_figures_are_reproducible(mnist_run, tmp_path, capsys):
     assert main.run(mnist_run.replace(evaluate="all")) == 0
     first = results_of(tmp_path)
     assert [entry["step"] for entry in first["checkpoints"]] == [3, 7]
-    names = {"step", "one_nn_error", "frechet", "kid", "label_agreement"}
+    names = {"one_nn_error", "frechet", "kid", "label_agreement", *results.KEYS}
     assert all(set(entry) == names for entry in first["checkpoints"])
     assert first["checkpoints"][0]["frechet"] != first["checkpoints"][1]["frechet"]
-    assert first["real"]["frechet"] < min(entry["frechet"] for entry in first["checkpoints"])
-    assert first["real"]["one_nn_error"] < min(e["one_nn_error"] for e in first["checkpoints"])
-    assert os.path.getsize(str(tmp_path / "out" / "run" / evaluate.CURVE_FILE)) > 1000
+    (real,) = first["real"]
+    assert real["frechet"] < min(entry["frechet"] for entry in first["checkpoints"])
+    assert real["one_nn_error"] < min(entry["one_nn_error"] for entry in first["checkpoints"])
+    assert os.path.getsize(str(tmp_path / "out" / "run" / results.CURVE_FILE)) > 1000
     assert "test pictures too" not in capsys.readouterr().out
     assert main.run(mnist_run.replace(evaluate="all")) == 0
     assert results_of(tmp_path) == first
     main.run(mnist_run)
-    assert results_of(tmp_path)["checkpoints"] == first["checkpoints"][1:]
+    assert results_of(tmp_path) == first  # the last one is measured again, the other one is kept
+    main.run(mnist_run.replace(eval_samples=100))
+    more = results_of(tmp_path)
+    assert [(entry["step"], entry["samples"]) for entry in more["checkpoints"]] == [
+        (7, 100),
+        (3, 150),
+        (7, 150),
+    ]
+    assert more["checkpoints"][1:] == first["checkpoints"] and more["real"][1:] == first["real"]
     text = open(html_report.write_page(mnist_run), encoding="utf-8").read()
-    assert "one nn error" in text and "step 7" in text
+    assert "one nn error (%)" in text and "step 7, 100 samples" in text
 
 
-def test_a_run_that_saw_the_test_pictures_is_told_so(mnist_run, tmp_path, capsys):
+def test_a_run_that_saw_the_test_images_has_a_note(mnist_run, tmp_path, capsys):
     path = tmp_path / "out" / "run" / "FLAGS.json"
     path.write_text(path.read_text().replace('"mnist_split": "train"', '"mnist_split": "all"'))
     evaluate.evaluate(mnist_run)
@@ -80,7 +89,7 @@ def test_a_run_that_saw_the_test_pictures_is_told_so(mnist_run, tmp_path, capsys
     assert "(--mnist_split=all); the accuracy is not that of unseen" in capsys.readouterr().out
 
 
-def test_a_damaged_checkpoint_is_passed_over(mnist_run, tmp_path, capsys):
+def test_a_damaged_checkpoint_is_skipped(mnist_run, tmp_path, capsys):
     part = tmp_path / "out" / "run" / "checkpoint" / "DCGAN.model-3.data-00000-of-00001"
     part.write_bytes(part.read_bytes()[:-1])
     evaluate.evaluate(mnist_run.replace(evaluate="all"))
@@ -88,10 +97,11 @@ def test_a_damaged_checkpoint_is_passed_over(mnist_run, tmp_path, capsys):
     assert "DCGAN.model-3" in capsys.readouterr().err
 
 
-def test_the_classifier_is_kept_and_a_damaged_file_is_not_believed(mnist_run, tmp_path):
-    arguments = evaluate._labelled(find_run(mnist_run))
+def test_the_classifier_is_saved_and_a_damaged_file_is_not_used(mnist_run, tmp_path):
+    with open_run(mnist_run) as run:
+        train, test = eval_data.labeled_splits(run)
     first = classifier.open_classifier(
-        "mnist", train=arguments[0], test=arguments[1], session_config=None, progress="off"
+        "mnist", train=train, test=test, session_config=None, progress="off"
     )
     assert first.test_error < 80  # chance: 90
     (path,) = (tmp_path / "cache" / "dcgan").iterdir()
@@ -104,23 +114,23 @@ def test_the_classifier_is_kept_and_a_damaged_file_is_not_believed(mnist_run, tm
         assert classifier._read(str(path)) is None
     path.write_bytes(written[:1000])
     again = classifier.open_classifier(
-        "mnist", train=arguments[0], test=arguments[1], session_config=None, progress="off"
+        "mnist", train=train, test=test, session_config=None, progress="off"
     )
     assert classifier._digest(classifier._read(str(path))) == again.digest
 
 
 def test_features_of_the_discriminator(mnist_run, tmp_path, capsys):
     assert main.run(mnist_run.replace(evaluate="features")) == 0
-    found = results_of(tmp_path)["features"]
+    (found,) = results_of(tmp_path)["features"]
     assert found["step"] == 7 and found["dimensions"] == 16 * (1 + 10 + 4 + 10)
     assert 20 < found["accuracy"] <= 100  # chance: 10
     assert "a linear SVM on 400 features" in capsys.readouterr().out
     evaluate.evaluate(mnist_run)
-    assert results_of(tmp_path)["features"] == found  # one evaluation does not forget another's
+    assert results_of(tmp_path)["features"] == [found]  # one evaluation does not forget another's
     assert "linear SVM" in open(html_report.write_page(mnist_run), encoding="utf-8").read()
 
 
-def test_pictures_are_filed_for_the_fields_own_tools(tmp_path, monkeypatch, capsys):
+def test_images_are_written_for_the_fields_own_tools(tmp_path, monkeypatch, capsys):
     asked = make_run(tmp_path / "out", "image").replace(evaluate="last", eval_samples=70)
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)  # as if it were not installed
     evaluate.evaluate(asked)
@@ -137,27 +147,102 @@ def test_pictures_are_filed_for_the_fields_own_tools(tmp_path, monkeypatch, caps
     )
     evaluate.evaluate(asked.replace(eval_samples=66))
     folders = [
-        tmp_path / "out" / "run" / evaluate.FOLDER / name for name in ("generated_00000005", "real")
+        tmp_path / "out" / "run" / eval_data.FOLDER / name
+        for name in ("generated_00000005", "real")
     ]
     assert seen == [tuple(map(str, folders))]
     for folder in folders:
         assert len(list(folder.iterdir())) == 66
         assert utils.read_png(str(folder / "00000065.png")).shape == (16, 24, 3)
-    assert results_of(tmp_path)["checkpoints"] == [{"frechet_inception_distance": 12.5, "step": 5}]
+    entry, earlier = results_of(tmp_path)["checkpoints"]
+    assert (entry["samples"], earlier["samples"]) == (66, 70)
+    assert set(entry) == {"frechet", "kid", "frechet_inception_distance", *results.KEYS}
+    assert entry["frechet_inception_distance"] == 12.5
+    assert results_of(tmp_path)["real"][0]["frechet"] < entry["frechet"]
 
 
-def test_features_need_labelled_test_pictures(tmp_path):
+@pytest.mark.parametrize("error", [ValueError("no\nKID"), KeyError(), RuntimeError("boom")])
+def test_what_torch_fidelity_raises_is_one_line(tmp_path, monkeypatch, capsys, error):
+    def calculate_metrics(**arguments):
+        assert arguments["kid_subset_size"] <= 8  # not more than there are images
+        raise error
+
+    library = types.SimpleNamespace(calculate_metrics=calculate_metrics)
+    monkeypatch.setitem(sys.modules, "torch_fidelity", library)
+    asked = make_run(tmp_path / "out", "image").replace(evaluate="last", eval_samples=8)
+    evaluate.evaluate(asked)
+    (line,) = [
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("FID, KID and IS")
+    ]
+    assert "not measured (" in line
+    assert results_of(tmp_path)["checkpoints"][0]["frechet"] > 0  # the rest is kept
+
+
+def test_a_training_that_deletes_checkpoints_does_not_end_an_evaluation(
+    mnist_run, tmp_path, monkeypatch
+):
+    """Both checkpoints are deleted and another is saved while the first one is measured."""
+    folder = tmp_path / "out" / "run" / "checkpoint"
+    measured = results.add
+
+    def add_beside_a_training(run_dir, found):
+        for path in folder.glob("DCGAN.model-*"):
+            path.unlink()
+        measured(run_dir, found)
+
+    monkeypatch.setattr(results, "add", add_beside_a_training)
+    evaluate.evaluate(mnist_run.replace(evaluate="all"))
+    assert [entry["step"] for entry in results_of(tmp_path)["checkpoints"]] == [3, 7]
+    assert list(folder.glob(".reading-*")) == []
+
+
+def test_figures_measured_before_a_failure_are_kept(mnist_run, tmp_path, monkeypatch):
+    measured = evaluate.measure
+    calls = []
+
+    def fails_at_last(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return measured(*arguments, **options)
+
+    monkeypatch.setattr(evaluate, "measure", fails_at_last)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.evaluate(mnist_run.replace(evaluate="all"))
+    found = results_of(tmp_path)
+    assert len(found["real"]) == 1 and [e["step"] for e in found["checkpoints"]] == [3]
+
+
+def test_results_of_earlier_versions_are_kept(tmp_path):
+    old = {
+        "samples": 150,
+        "real": {"kid": 0.5},
+        "checkpoints": [{"step": 3, "kid": 1.5}],
+        "features": {"step": 7, "accuracy": 80.0},
+        "notes": ["a note"],
+    }
+    (tmp_path / RESULTS_FILE).write_text(json.dumps(old))
+    results.add(str(tmp_path), {"checkpoints": [{"step": 3, "samples": 99, "kid": 2.5}]})
+    found = results.read(str(tmp_path))
+    assert found["real"] == [{"kid": 0.5, "samples": 150}]
+    assert [(e["samples"], e["kid"]) for e in found["checkpoints"]] == [(99, 2.5), (150, 1.5)]
+    assert found["features"] == [old["features"]] and found["notes"] == ["a note"]
+
+
+def test_features_need_labeled_test_images(tmp_path):
     asked = make_run(tmp_path / "out", "image")
     with pytest.raises(UserError, match="^--evaluate: features needs mnist or fashion_mnist"):
         evaluate.evaluate(asked.replace(evaluate="features"))
 
 
-def test_an_earlier_result_that_cannot_be_read_is_said_and_replaced(mnist_run, tmp_path, capsys):
+def test_an_earlier_result_that_cannot_be_read_is_replaced_with_a_warning(
+    mnist_run, tmp_path, capsys
+):
     path = tmp_path / "out" / "run" / RESULTS_FILE
     path.write_text("{")
     evaluate.evaluate(mnist_run)
     assert len(results_of(tmp_path)["checkpoints"]) == 1
-    assert "cannot be read, written anew" in capsys.readouterr().err
+    assert "; written anew" in capsys.readouterr().err
 
 
 def test_without_a_run_it_is_one_line(tmp_path):

@@ -12,9 +12,8 @@ from paths import HELPERS
 from small_runs import make_run
 
 import main
-import model
 from inference import export
-from inference.trained_run import find_run, opened_generator, restored_session
+from inference.trained_run import open_run
 from options import UserError
 
 LOADER = os.path.join(HELPERS, "load_export.py")
@@ -38,7 +37,8 @@ def exported(tmp_path, capfd):
 
 
 def inputs_of(asked):
-    config = find_run(asked).config
+    with open_run(asked) as run:
+        config = run.config
     random = np.random.RandomState(8)
     inputs = {"z": random.uniform(-1, 1, (COUNT, config.z_dim)).astype(np.float32)}
     if config.num_classes:
@@ -48,18 +48,16 @@ def inputs_of(asked):
 
 def drawn(asked, inputs):
     """What the run's own sampler draws."""
-    with opened_generator(find_run(asked)) as (make, _):
-        return make(inputs["z"], inputs.get("y", np.zeros((COUNT, 0), np.float32)))
+    with open_run(asked) as run, run.open_generator() as generator:
+        return generator.images_of(inputs["z"], inputs.get("y", np.zeros((COUNT, 0), np.float32)))
 
 
 def judged(asked, images, inputs):
     """What the run's own discriminator says."""
-    run = find_run(asked)
-    networks = model.build_networks(run.config.architecture, model.sizes_of(run.config))
-    with tf.Graph().as_default():
+    with open_run(asked) as run, tf.Graph().as_default():
         y = tf.constant(inputs.get("y", np.zeros((COUNT, 0), np.float32)))
-        logits = networks.discriminator(tf.constant(images), y, training=False)
-        with restored_session(run) as session:
+        logits = run.build_networks().discriminator(tf.constant(images), y, training=False)
+        with run.restored_session() as session:
             return session.run(logits)
 
 

@@ -5,10 +5,11 @@ import json
 import os
 import re
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
-from small_runs import make_run
+from small_runs import give, make_run
 
 import main
 import utils
@@ -42,7 +43,7 @@ def make_report_run(out_dir, name="run", side=8, **more):
     utils.write_text(os.path.join(folder, METRICS_FILE), text + '[1]\n{"step": 31, "d_l')
     for step in (10, 20, 30):
         picture = np.random.RandomState(step).randint(0, 256, (side, side, 1)).astype(np.uint8)
-        utils.write_png(os.path.join(folder, "samples", "train_%08d.png" % step), picture)
+        utils.write_png(os.path.join(folder, "samples", f"train_{step:08d}.png"), picture)
     return asked
 
 
@@ -61,7 +62,7 @@ def test_it_holds_the_run(trained):
     grids = grids_of(text)
     assert [grid["step"] for grid in grids] == [10, 20, 30]
     for grid in grids:
-        path = os.path.join(folder, "samples", "train_%08d.png" % grid["step"])
+        path = os.path.join(folder, "samples", f"train_{grid['step']:08d}.png")
         with open(path, "rb") as file:
             assert base64.b64decode(grid["uri"].split(",")[1]) == file.read()
     assert "<td>16</td>" in text  # 8 images in half a second
@@ -156,6 +157,57 @@ def test_training_leaves_a_page(tmp_path):
     assert [grid["step"] for grid in grids_of(text)] == [2]
 
 
+def test_only_regular_files_inside_the_run_are_shown(trained, tmp_path_factory, capsys):
+    """A link out of the run, a dangling one, a folder and a FIFO, each named as a grid."""
+    secret = tmp_path_factory.mktemp("elsewhere") / "secret.png"
+    secret.write_bytes(b"a secret of somebody else's")
+    folder = trained.sample_path
+    os.symlink(str(secret), os.path.join(folder, "train_00000040.png"))
+    os.symlink("nowhere", os.path.join(folder, "train_00000050.png"))
+    os.mkdir(os.path.join(folder, "train_9.png"))
+    os.mkfifo(os.path.join(folder, "train_00000060.png"))
+    os.symlink(str(secret), os.path.join(trained.run_dir, "metrics.png"))
+    text = read(html_report.write_page(trained))
+    assert [grid["step"] for grid in grids_of(text)] == [10, 20, 30]
+    assert base64.b64encode(secret.read_bytes()).decode() not in text
+    assert "metrics.png: not shown in index.html: it is outside" in capsys.readouterr().err
+
+
+def test_a_sample_folder_that_links_out_of_the_run_is_not_shown(trained, tmp_path, capsys):
+    outside = str(tmp_path / "outside")
+    os.rename(trained.sample_path, outside)
+    os.symlink(outside, trained.sample_path)
+    assert "None yet." in read(html_report.write_page(trained))
+    assert "train_00000030.png: not shown" in capsys.readouterr().err
+    asked = give(trained, sample_dir=outside)  # the user names it
+    assert len(grids_of(read(html_report.write_page(asked)))) == 3
+
+
+def test_results_without_a_plot(trained):
+    """As --evaluate=features leaves them."""
+    found = {"features": {"accuracy": 91.5, "dimensions": 400, "step": 5}}
+    utils.write_text(os.path.join(trained.run_dir, RESULTS_FILE), json.dumps(found))
+    assert "right on 91.50 %" in read(html_report.write_page(trained))
+
+
+def test_the_page_of_a_long_training_needs_little_memory(trained):
+    """200,000 lines, 30 MB; what has to be loaded to plot is loaded before."""
+    html_report.write_page(trained)
+    path = os.path.join(trained.run_dir, METRICS_FILE)
+    line = '{{"step": {0}, "seconds": {0}.5, "d_loss": 1.1, "g_loss": 0.7, "d_accuracy": 0.5, "{1}"'
+    with open(path, "w") as file:
+        for step in range(1, 200001):
+            file.write(line.format(step, "x" * 60) + ": 0}\n")
+    tracemalloc.start()
+    try:
+        text = read(html_report.write_page(trained))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "<td>200000</td>" in text
+    assert peak < 30 << 20
+
+
 @pytest.fixture
 def browser():
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -201,7 +253,7 @@ def test_it_works_in_a_browser(trained, browser):
         grid = np.reshape(pixels, (8, 8, 4))[..., :1]
         np.testing.assert_array_equal(
             grid,
-            utils.read_png(os.path.join(trained.run_dir, "samples", "train_%08d.png" % expected)),
+            utils.read_png(os.path.join(trained.run_dir, "samples", f"train_{expected:08d}.png")),
         )
     broken = browser.execute_script(
         "return Array.from(document.images).filter(i => !i.naturalWidth).map(i => i.alt)"

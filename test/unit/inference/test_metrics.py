@@ -1,75 +1,71 @@
-"""The metrics on cases whose answer is known."""
+"""The table of metrics: a row fits what has the data it needs, and a new row is all it takes."""
 
 import numpy as np
 import pytest
 
-from inference import metrics
+from inference import metrics, random_features
+from inference.metrics import METRICS, ImageSample
+
+FEATURES = np.random.RandomState(0).standard_normal((20, 4))
+LABELS = np.arange(20) % 10
+IMAGES = np.random.RandomState(1).randint(0, 256, (20, 4, 4, 1)).astype(np.uint8)
+LABELED = ImageSample(FEATURES, "net", IMAGES, LABELS, predicted=np.maximum(LABELS, 1))
 
 
-def test_nearest_neighbour_error_of_constructed_points():
-    """Corners that are 20 grey values apart; a fifth of the test labels is not the nearest one's."""
-    random = np.random.RandomState(0)
-    corners = (20 * random.randint(0, 12, (40, 3, 3, 1)) + 5).astype(np.uint8)
-    labels = np.arange(40) % 10
-    near = np.clip(corners.astype(int) + random.randint(-2, 3, corners.shape), 0, 255).astype(
-        np.uint8
-    )
-    asked = labels.copy()
-    asked[::5] = (asked[::5] + 1) % 10
-    assert metrics.nearest_neighbour_error(corners, labels, near, labels) == 0
-    assert metrics.nearest_neighbour_error(corners, labels, near, asked) == 20
+@pytest.mark.parametrize(
+    "sample, names",
+    [
+        (ImageSample(FEATURES, "net"), {"frechet", "kid"}),
+        (LABELED, {"frechet", "kid", "one_nn_error", "label_agreement"}),
+        (LABELED._replace(labels=None), {"frechet", "kid"}),
+        (
+            ImageSample(FEATURES, "net", fidelity={"inception_score_mean": 2.5, "other": 1.0}),
+            {"frechet", "kid", "inception_score_mean"},
+        ),
+    ],
+)
+def test_a_sample_is_measured_by_the_metrics_that_fit_it(sample, names):
+    assert set(metrics.measure(sample, LABELED, progress="off")) == names
 
 
-def test_nearest_neighbour_is_that_of_all_distances(monkeypatch):
-    monkeypatch.setattr(metrics, "NEIGHBOUR_BLOCK", 7)
-    random = np.random.RandomState(1)
-    images, tests = [
-        random.randint(0, 256, (count, 28, 28, 1)).astype(np.uint8) for count in (90, 50)
-    ]
-    labels, test_labels = random.randint(0, 10, 90), random.randint(0, 10, 50)
-    squared = np.square(tests.reshape(50, 1, -1).astype(int) - images.reshape(1, 90, -1)).sum(2)
-    expected = 100 * (labels[squared.argmin(1)] != test_labels).mean()
-    assert metrics.nearest_neighbour_error(images, labels, tests, test_labels) == expected
+def test_figures_of_a_sample_compared_with_itself():
+    figures = metrics.measure(LABELED, LABELED, progress="off")
+    assert figures["one_nn_error"] == 0
+    assert figures["frechet"] == pytest.approx(0, abs=1e-9)
+    assert figures["label_agreement"] == 90  # two labels of 0, predicted as 1
 
 
-def test_nearest_neighbours_of_black_and_white_are_exact():
-    """The largest numbers there can be, which differ in the last place only."""
-    images = np.zeros((3, 28, 28, 1), np.uint8)
-    images[1] = 255
-    images[2] = 255
-    images[2, 0, 0] = 254
-    tests = images[1:].copy()
-    tests[1, 0, 0] = 253  # nearest by 1 in 253**2 + ...
-    assert metrics.nearest_neighbour_error(images, np.arange(3), tests, np.array([1, 2])) == 0
+def test_a_new_metric_is_a_row(monkeypatch):
+    class MeanFeature(metrics.Metric):
+        def measure(self, sample, real, *, progress):
+            return float(sample.features.mean())
+
+    monkeypatch.setitem(METRICS, "mean_feature", MeanFeature("mean feature"))
+    figures = metrics.measure(LABELED, LABELED, progress="off")
+    assert figures["mean_feature"] == FEATURES.mean()
 
 
-def test_frechet_distance_of_two_gaussians():
-    """Samples with exactly the moments wanted, against the closed form for diagonal covariances."""
+def test_random_features_tell_noisy_images_from_real_ones():
+    """The distance grows with the noise, and is smallest for other images of the same kind."""
     random = np.random.RandomState(2)
-    white = random.standard_normal((400, 3))
-    white -= white.mean(0)
-    white = white.dot(np.linalg.inv(np.linalg.cholesky(np.cov(white, rowvar=False))).T)
-    one, other = white * [1, 2, 3] + [0, 1, 0], white[::-1] * [3, 2, 0.5] + [2, 1, 1]
-    expected = (2**2 + 1**2) + (1 - 3) ** 2 + (3 - 0.5) ** 2
-    assert metrics.frechet_distance(one, other) == pytest.approx(expected, rel=1e-9)
-    assert metrics.frechet_distance(one, one) == pytest.approx(0, abs=1e-9)
-    assert metrics.frechet_distance(one[:, :1], other[:, :1]) == pytest.approx(2**2 + (1 - 3) ** 2)
+    height, width = np.mgrid[:12, :10]
 
+    def waves(count):
+        phases = random.uniform(0, 6, (count, 1, 1, 3))
+        return 127 + 90 * np.sin(0.6 * (height + width)[None, :, :, None] + phases)
 
-def test_kernel_distance_is_the_unbiased_estimate():
-    """On few points, against sums over all pairs; on halves of one set about 0, of two sets not."""
-    random = np.random.RandomState(3)
-    x, y = random.standard_normal((2, 6, 4))
+    def features(images):
+        pixels = np.clip(images, 0, 255).astype(np.uint8)
+        blocks = [pixels[:64], pixels[64:]]
+        return random_features.extract(blocks, shape=(12, 10, 3), session_config=None)
 
-    def k(a, b):
-        return (a.dot(b) / 4 + 1) ** 3
-
-    pairs = [(i, j) for i in range(6) for j in range(6)]
-    expected = sum((k(x[i], x[j]) + k(y[i], y[j])) / 30 for i, j in pairs if i != j) - sum(
-        2 * k(x[i], y[j]) / 36 for i, j in pairs
-    )
-    assert metrics.kernel_distance(x, y) == pytest.approx(expected)
-    many = random.standard_normal((2400, 4))
-    same = metrics.kernel_distance(many[:1200], many[1200:])
-    assert abs(same) < 0.05 < metrics.kernel_distance(many[:1200], many[1200:] + 1)
-    assert same == metrics.kernel_distance(many[:1200], many[1200:])
+    real, other, noise = waves(200), waves(200), random.standard_normal((200, 12, 10, 3))
+    distances = [
+        METRICS["frechet"].measure(
+            ImageSample(features(images), "net"), ImageSample(features(real), "net"), progress="off"
+        )
+        for images in (other, other + 10 * noise, other + 40 * noise)
+    ]
+    assert distances == sorted(distances) and distances[0] < distances[2] / 4
+    assert features(real).shape == (200, random_features.FEATURES)
+    np.testing.assert_array_equal(features(real), features(real))

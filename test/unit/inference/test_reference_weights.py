@@ -1,4 +1,4 @@
-"""Weights that the reference's code wrote: found by their folder, sized by their shapes, sampled."""
+"""Weights that the reference wrote: found by their folder, sized by their shapes, sampled."""
 
 import os
 
@@ -12,7 +12,7 @@ import main
 import utils
 from config import Config
 from inference import sample
-from inference.trained_run import find_run, opened_generator
+from inference.trained_run import open_run
 from options import UserError
 
 BOTH = pytest.mark.parametrize("architecture", ["mnist", "image"])
@@ -35,7 +35,10 @@ def write_reference(tmp_path):
             folder.mkdir()
             tf.train.Saver(variables).save(session, str(folder / "DCGAN.model"), global_step=4)
         return golden, Config(
-            checkpoint_dir=str(folder), out_dir=str(tmp_path / "out"), device="cpu"
+            checkpoint_dir=str(folder),
+            out_dir=str(tmp_path / "out"),
+            device="cpu",
+            given=frozenset(["checkpoint_dir"]),
         )
 
     tf.disable_v2_behavior()
@@ -45,14 +48,12 @@ def write_reference(tmp_path):
 @BOTH
 def test_samples_equal_the_references(write_reference, architecture):
     golden, asked = write_reference(architecture)
-    run = find_run(asked)
-    assert run.config.z_dim == SIZES[architecture].z_dim
-    assert run.checkpoint.step == 4
-    with opened_generator(run) as (generate, networks):
-        assert networks.sizes == SIZES[architecture]._replace(
-            gfc_dim=networks.sizes.gfc_dim, dfc_dim=networks.sizes.dfc_dim
+    with open_run(asked) as run, run.open_generator() as generator:
+        assert run.checkpoint.step == 4
+        assert run.sizes == SIZES[architecture]._replace(
+            gfc_dim=run.sizes.gfc_dim, dfc_dim=run.sizes.dfc_dim
         )
-        images = generate(golden["z"][0], golden["labels"][: len(golden["z"][0])])
+        images = generator.images_of(golden["z"][0], golden["labels"][: len(golden["z"][0])])
     rounding = dict(rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(images, golden["sampler/final"], **rounding)
     assert not np.allclose(images, golden["sampler/init"], **rounding)  # it could have failed
@@ -98,23 +99,33 @@ def test_command_line(write_reference, tmp_path, capsys):
 
 def test_other_variables_are_named(write_reference):
     _, asked = write_reference("image", leave_out=["final/generator/g_h4/w"])
-    with pytest.raises(UserError, match="not a DCGAN's weights: there is no variable .*g_h4/w"):
-        find_run(asked)
+    with pytest.raises(
+        UserError, match="not a DCGAN's weights: there is no variable .*g_h4/w"
+    ), open_run(asked):
+        pass
 
 
 def test_shape_that_does_not_fit_is_refused(write_reference):
     _, asked = write_reference("image")
-    with pytest.raises(UserError, match="--output_height and --output_width: 32x100 does not fit"):
-        find_run(asked.replace(output_height=32, output_width=100))
-    run = find_run(asked.replace(output_height=16, output_width=64))
-    assert (run.config.output_height, run.config.output_width) == (16, 64)
+    with pytest.raises(
+        UserError, match="--output_height and --output_width: 32x100 does not fit"
+    ), open_run(asked.replace(output_height=32, output_width=100)):
+        pass
+    with open_run(asked.replace(output_height=16, output_width=64)) as run:
+        assert (run.sizes.height, run.sizes.width) == (16, 64)
 
 
 def test_folder_of_this_program_is_not_foreign(tmp_path):
     make_run(tmp_path, "mnist")
-    asked = Config(checkpoint_dir=str(tmp_path / "run" / "checkpoint"), out_dir=str(tmp_path))
-    with pytest.raises(UserError, match="--checkpoint_dir: .* name a run of this one"):
-        find_run(asked)
+    asked = Config(
+        checkpoint_dir=str(tmp_path / "run" / "checkpoint"),
+        out_dir=str(tmp_path),
+        given=frozenset(["checkpoint_dir"]),
+    )
+    with pytest.raises(UserError, match="--checkpoint_dir: .* name a run of this one"), open_run(
+        asked
+    ):
+        pass
 
 
 def test_cut_off_checkpoint_is_one_line(write_reference):
@@ -122,5 +133,5 @@ def test_cut_off_checkpoint_is_one_line(write_reference):
     index = os.path.join(asked.checkpoint_dir, "DCGAN.model-4.index")
     with open(index, "r+b") as file:
         file.truncate(30)
-    with pytest.raises(UserError, match="--checkpoint_dir: .*DCGAN.model-4"):
-        find_run(asked)
+    with pytest.raises(UserError, match="--checkpoint_dir: .*DCGAN.model-4"), open_run(asked):
+        pass

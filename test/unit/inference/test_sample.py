@@ -6,20 +6,19 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from small_runs import make_run
+from small_runs import give, make_run
 
 import main
 import utils
-from config import Config
 from inference import sample
 from inference.seeds import labels_of, latents_of, parse_seeds
-from inference.trained_run import CHUNK, find_run, opened_generator
+from inference.trained_run import CHUNK, open_run
 from options import UserError
 
 BOTH = pytest.mark.parametrize("architecture", ["mnist", "image"])
 
 
-def pictures_by_name(folder):
+def images_by_name(folder):
     return {
         os.path.basename(path): utils.read_png(path)
         for path in glob.glob(os.path.join(folder, "*.png"))
@@ -29,22 +28,21 @@ def pictures_by_name(folder):
 @BOTH
 def test_a_seed_is_a_picture(tmp_path, architecture):
     asked = make_run(tmp_path, architecture)
-    all_of_them = pictures_by_name(sample.generate(asked.replace(generate=CHUNK + 36)))
+    all_of_them = images_by_name(sample.generate(asked.replace(generate=CHUNK + 36)))
     assert len(all_of_them) == CHUNK + 36
     assert len({image.tobytes() for image in all_of_them.values()}) == CHUNK + 36
     for seeds, batch_size in (("7", 1), ("99,7", 64), ("30-98,7,0", 33)):
-        for _index, other in enumerate([asked.replace(seeds=seeds, batch_size=batch_size)]):
-            folder = sample.generate(other.replace(sample_dir=str(tmp_path / seeds)))
-            found = pictures_by_name(folder)
-            assert len(found) == len(parse_seeds(seeds))
-            for name, image in found.items():
-                np.testing.assert_array_equal(image, all_of_them[name])
+        other = give(asked, seeds=seeds, batch_size=batch_size, sample_dir=str(tmp_path / seeds))
+        found = images_by_name(sample.generate(other))
+        assert len(found) == len(parse_seeds(seeds))
+        for name, image in found.items():
+            np.testing.assert_array_equal(image, all_of_them[name])
 
 
 @BOTH
 def test_formats_agree(tmp_path, architecture):
     asked = make_run(tmp_path, architecture).replace(generate=CHUNK + 3)
-    single = pictures_by_name(sample.generate(asked))
+    single = images_by_name(sample.generate(asked))
     with np.load(sample.generate(asked.replace(generate_format="npz")), allow_pickle=False) as file:
         arrays = dict(file)
     np.testing.assert_array_equal(arrays["images"], [single[name] for name in sorted(single)])
@@ -59,38 +57,38 @@ def test_classes(tmp_path):
     asked = make_run(tmp_path, "mnist")
     grid = utils.read_png(sample.draw(asked.replace(classes="0-9", generate_format="grid")))
     assert grid.shape == (len(sample.FEW_SEEDS) * 28, 10 * 28, 1)
-    seed_5 = pictures_by_name(sample.generate(asked.replace(seeds="5", classes="3,7")))
+    seed_5 = images_by_name(sample.generate(asked.replace(seeds="5", classes="3,7")))
     assert sorted(seed_5) == ["seed00000005_class3.png", "seed00000005_class7.png"]
     for name, column in (("seed00000005_class3.png", 3), ("seed00000005_class7.png", 7)):
         cell = grid[5 * 28 : 6 * 28, column * 28 : (column + 1) * 28]
         np.testing.assert_array_equal(cell, seed_5[name])
-    in_turn = sample.generate(asked.replace(generate=5, classes="4,2", sample_dir="turn"))
-    assert sorted(pictures_by_name(in_turn)) == [
-        "seed0000000%d_class%d.png" % pair for pair in ((0, 4), (1, 2), (2, 4), (3, 2), (4, 4))
+    in_turn = sample.generate(give(asked, generate=5, classes="4,2", sample_dir="turn"))
+    assert sorted(images_by_name(in_turn)) == [
+        f"seed0000000{seed}_class{label}.png"
+        for seed, label in ((0, 4), (1, 2), (2, 4), (3, 2), (4, 4))
     ]
 
 
 def test_labels_reach_the_network(tmp_path):
-    run = find_run(make_run(tmp_path, "mnist"))
-    with opened_generator(run) as (make, _):
+    with open_run(make_run(tmp_path, "mnist")) as run, run.open_generator() as generator:
         z = np.tile(latents_of(run.config, [1]), (10, 1))
-        images = make(z, labels_of(run.config, range(10)))
+        images = generator.images_of(z, labels_of(run.config, range(10)))
     assert len({image.tobytes() for image in images}) == 10
 
 
 def test_a_hundred_thousand_pictures_in_little_memory(tmp_path):
     shape = (100000, 28, 28, 1)
-    config = Config(num_classes=0)
     block = np.zeros((CHUNK, 28, 28, 1), np.uint8)
     sizes = [CHUNK] * (shape[0] // CHUNK) + [shape[0] % CHUNK]
     blocks = (block[:size] + np.uint8(index % 256) for index, size in enumerate(sizes))
     tracemalloc.start()
     try:
-        path = sample._write_npz(str(tmp_path / "many"), config, shape, range(shape[0]), [], blocks)
+        images = sample.Images(shape, range(shape[0]), (), 0, blocks)
+        path = sample._write_npz(str(tmp_path / "many"), images)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 8 << 20, "peak %d bytes for 78 MB of pictures" % peak
+    assert peak < 8 << 20, f"peak {peak} bytes for 78 MB of images"
     with np.load(path, allow_pickle=False) as file:
         images = file["images"]
     assert images.shape == shape
@@ -114,8 +112,8 @@ def test_a_hundred_thousand_pictures_in_little_memory(tmp_path):
             ["--generate=100000", "--generate_format=grid"],
             "--generate_format: a grid of 100000 pictures",
         ),
-        (["--generate=10000001"], "--generate=10000001: 10000001 is not an integer in the range"),
-        (["--eval_samples=1", "--evaluate"], "--eval_samples=1: 1 is not integer >= 2"),
+        (["--generate=10000001"], "--generate=10000001: must be a whole number from 0 to"),
+        (["--eval_samples=1", "--evaluate"], "--eval_samples=1: must be a whole number from 2 to"),
         (["--arithmetic=1+2", "--class=0-9"], "--class: one for --arithmetic, not 0-9"),
         (["--generate=1", "--train"], "--generate: not together with --train"),
         (["--out_name=nothing", "--generate=1"], "FLAGS.json: cannot be read"),
@@ -137,7 +135,7 @@ def test_class_without_classes(tmp_path):
 
 def test_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    asked = make_run(tmp_path, "image").replace(generate=1, sample_dir=str(tmp_path / "file"))
+    asked = give(make_run(tmp_path, "image"), generate=1, sample_dir=str(tmp_path / "file"))
     with pytest.raises(UserError, match="--sample_dir: .*file"):
         sample.generate(asked)
 
@@ -145,10 +143,11 @@ def test_folder_that_cannot_be_written(tmp_path):
 def test_run_folders_are_remembered(tmp_path):
     elsewhere = str(tmp_path / "elsewhere")
     asked = make_run(tmp_path / "out", "mnist", checkpoint_dir=elsewhere, data_dir=str(tmp_path))
-    run = find_run(asked)
-    assert run.checkpoint.prefix.startswith(elsewhere)
-    assert run.config.data_dir == str(tmp_path)
-    assert find_run(asked.replace(data_dir="/x")).config.data_dir == "/x"
+    with open_run(asked) as run:
+        assert run.checkpoint.prefix.startswith(elsewhere)
+        assert run.config.data_dir == str(tmp_path)
+    with open_run(give(asked, data_dir="/x")) as run:
+        assert run.config.data_dir == "/x"
 
 
 @pytest.mark.parametrize("there", ["../../elsewhere", "{}/elsewhere"])
@@ -165,20 +164,37 @@ def test_options_from_anywhere_write_nothing_outside_the_run(tmp_path, capsys, t
     )
 
 
-def test_an_option_in_vain_is_said(tmp_path, capsys):
+def test_a_run_whose_flags_lack_a_size_is_skipped_with_a_warning(tmp_path, capsys):
+    asked = make_run(tmp_path, "mnist")
+    make_run(tmp_path, "mnist", name="lacking")
+    path = tmp_path / "lacking" / "FLAGS.json"
+    path.write_text(path.read_text().replace('"output_height"', '"other"'))
+    with open_run(asked) as run:
+        assert run.config.out_name == "run"
+    assert "lacking/FLAGS.json: output_height is missing: skipped" in capsys.readouterr().err
+    with pytest.raises(UserError, match="lacking/FLAGS.json: output_height is missing"), open_run(
+        asked.replace(out_name="lacking")
+    ):
+        pass
+
+
+def test_an_option_that_the_run_overrides_has_a_warning(tmp_path, capsys):
     asked = make_run(tmp_path, "image")
-    find_run(asked.replace(batch_size=7, seed=9))
-    assert not capsys.readouterr().err
-    find_run(asked.replace(z_dist="normal01"))
+    with open_run(give(asked, batch_size=7, seed=9)):
+        assert not capsys.readouterr().err
+    with open_run(give(asked, z_dist="normal01")):
+        pass
     assert capsys.readouterr().err == (
         "--z_dist: normal01 has no effect, the run was trained with uniform_signed\n"
     )
 
 
-def test_damaged_newest_checkpoint_is_passed_over(tmp_path, capsys):
+def test_a_damaged_newest_checkpoint_is_skipped(tmp_path, capsys):
     asked = make_run(tmp_path, "mnist", steps=(5, 6))
-    with open(find_run(asked).checkpoint.prefix + ".data-00000-of-00001", "r+b") as file:
+    path = tmp_path / "run" / "checkpoint" / "DCGAN.model-6.data-00000-of-00001"
+    with open(str(path), "r+b") as file:
         file.seek(100)
         file.write(b"damage")
-    assert find_run(asked).checkpoint.step == 5
-    assert "skipped" in capsys.readouterr().out
+    with open_run(asked) as run:
+        assert run.checkpoint.step == 5
+    assert "skipped" in capsys.readouterr().err

@@ -11,8 +11,8 @@ from small_runs import SMALL, make_run
 import utils
 from config import Config
 from inference import walks
-from inference.seeds import class_of, labels_of, latents_of
-from inference.trained_run import find_run, opened_generator
+from inference.seeds import class_of, latents_of
+from inference.trained_run import open_run
 
 BOTH = pytest.mark.parametrize("architecture", ["mnist", "image"])
 Z_DIM = SMALL["z_dim"]
@@ -21,14 +21,13 @@ Z_DIM = SMALL["z_dim"]
 class Recorder:
     """Stands for a generator and keeps what it is asked for."""
 
-    value_range = (0.0, 1.0)
-
-    def __init__(self):
+    def __init__(self, config):
+        self.config = config
         self.calls = []
 
-    def __call__(self, z, labels):
-        self.calls.append((z, labels))
-        return np.zeros((len(z), 2, 2, 1), np.float32)
+    def pixels_of(self, z, classes):
+        self.calls.append((z, classes))
+        return np.zeros((len(z), 2, 2, 1), np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -38,14 +37,14 @@ class Recorder:
 def test_a_sweep_moves_one_coordinate(z_dist, lowest, highest):
     config = Config(z_dist=z_dist, z_dim=Z_DIM, num_classes=10)
     base = np.linspace(0.1, 0.6, Z_DIM).astype(np.float32)
-    recorder = Recorder()
-    assert len(list(walks._sweeps(recorder, recorder, config, base))) == Z_DIM
-    for dimension, (z, labels) in enumerate(recorder.calls):
+    recorder = Recorder(config)
+    assert len(list(walks._sweeps(recorder, base))) == Z_DIM
+    for dimension, (z, classes) in enumerate(recorder.calls):
         others = np.arange(Z_DIM) != dimension
         np.testing.assert_array_equal(z[:, others], np.tile(base[others], (walks.STEPS, 1)))
         assert z[0, dimension] == lowest and z[-1, dimension] == highest
         assert (np.diff(z[:, dimension]) > 0).all()
-        assert (labels.argmax(axis=1) == dimension % 10).all()
+        assert classes == [dimension % 10] * walks.STEPS
 
 
 @BOTH
@@ -55,13 +54,13 @@ def test_visualize(tmp_path, architecture, monkeypatch):
     height, width = (28, 28) if architecture == "mnist" else (16, 24)
     assert os.path.isfile(walks.visualize(asked.replace(visualize_option=0)))
     sweeps = glob.glob(os.path.join(walks.visualize(asked.replace(visualize_option=1)), "*.png"))
-    assert sorted(map(os.path.basename, sweeps)) == ["z%03d.png" % k for k in range(Z_DIM)]
+    assert sorted(map(os.path.basename, sweeps)) == [f"z{k:03d}.png" for k in range(Z_DIM)]
     assert utils.read_png(sweeps[0]).shape[:2] == (3 * height, 3 * width)
     for option in (2, 3):
         gifs = glob.glob(
             os.path.join(walks.visualize(asked.replace(visualize_option=option)), "*.gif")
         )
-        assert sorted(map(os.path.basename, gifs)) == ["z%03d.gif" % k for k in range(Z_DIM)]
+        assert sorted(map(os.path.basename, gifs)) == [f"z{k:03d}.gif" for k in range(Z_DIM)]
         with Image.open(gifs[0]) as film:
             assert film.size == (width, height) and film.n_frames > 1
     with Image.open(walks.visualize(asked.replace(visualize_option=4))) as film:
@@ -75,8 +74,8 @@ def test_visualize_around_a_point_and_from_the_origin(tmp_path, monkeypatch):
     monkeypatch.setattr(
         walks,
         "_sweeps",
-        lambda make, networks, config, base: (
-            bases.setdefault(config.option, base) is None
+        lambda generator, base: (
+            bases.setdefault(generator.config.visualize_option, base) is None
             or iter([np.zeros((2, 4, 4, 1), np.uint8)] * 2)
         ),
     )
@@ -89,7 +88,7 @@ def test_visualize_around_a_point_and_from_the_origin(tmp_path, monkeypatch):
 def test_a_straight_walk_stays_inside_the_cube():
     random = np.random.RandomState(0)
     start, end = random.uniform(-1, 1, (2, 100)).astype(np.float32)
-    points = walks.between(start, end, 11, "uniform_signed")
+    points = walks.between(start, end, steps=11, z_dist="uniform_signed")
     assert points.dtype == np.float32 and np.abs(points).max() <= 1
     np.testing.assert_array_equal(points[[0, -1]], [start, end])
     np.testing.assert_allclose(
@@ -100,24 +99,24 @@ def test_a_straight_walk_stays_inside_the_cube():
 def test_a_spherical_walk_keeps_its_distance_from_the_origin():
     random = np.random.RandomState(0)
     start, end = random.standard_normal((2, 100)).astype(np.float32)
-    points = walks.between(start, end, 11, "normal01")
+    points = walks.between(start, end, steps=11, z_dist="normal01")
     np.testing.assert_allclose(points[[0, -1]], [start, end], atol=1e-6)
     lengths = np.linalg.norm(points, axis=1)
     np.testing.assert_allclose(lengths, np.linspace(lengths[0], lengths[-1], 11), rtol=1e-5)
     directions = points / lengths[:, None]
     angles = np.arccos(np.clip((directions[1:] * directions[:-1]).sum(axis=1), -1, 1))
     np.testing.assert_allclose(angles, angles.mean(), rtol=1e-3)
-    np.testing.assert_allclose(walks.between(start, start, 3, "normal01"), [start] * 3, atol=1e-6)
+    still = walks.between(start, start, steps=3, z_dist="normal01")
+    np.testing.assert_allclose(still, [start] * 3, atol=1e-6)
 
 
 @BOTH
 def test_interpolate(tmp_path, architecture):
     asked = make_run(tmp_path, architecture).replace(interpolate="7:8:5")
     strip = utils.read_png(walks.interpolate(asked))
-    run = find_run(asked)
-    with opened_generator(run) as (make, networks):
-        labels = labels_of(run.config, [class_of(run.config, 7)] * 2)
-        ends = utils.to_pixels(make(latents_of(run.config, [7, 8]), labels), networks.value_range)
+    with open_run(asked) as run, run.open_generator() as generator:
+        classes = [class_of(run.config, 7)] * 2
+        ends = generator.pixels_of(latents_of(run.config, [7, 8]), classes)
     width = ends.shape[2]
     np.testing.assert_array_equal(strip[:, :width], ends[0])
     np.testing.assert_array_equal(strip[:, -width:], ends[1])
@@ -147,16 +146,14 @@ def test_terms(text, terms):
 def test_arithmetic(tmp_path, architecture, text):
     asked = make_run(tmp_path, architecture).replace(arithmetic=text)
     figure = utils.read_png(walks.arithmetic(asked))
-    run = find_run(asked)
-    z = {seed: latents_of(run.config, [seed])[0] for seed in range(1, 7)}
-    result = (
-        z[1] + z[2] - z[3]
-        if text == "1+2-3"
-        else (z[1] + z[2]) / 2 - (z[3] + z[4]) / 2 + (z[5] + z[6]) / 2
-    )
-    with opened_generator(run) as (make, networks):
-        labels = labels_of(run.config, [class_of(run.config, 1)])
-        expected = utils.to_pixels(make(result[None], labels), networks.value_range)[0]
+    with open_run(asked) as run, run.open_generator() as generator:
+        z = {seed: latents_of(run.config, [seed])[0] for seed in range(1, 7)}
+        result = (
+            z[1] + z[2] - z[3]
+            if text == "1+2-3"
+            else (z[1] + z[2]) / 2 - (z[3] + z[4]) / 2 + (z[5] + z[6]) / 2
+        )
+        expected = generator.pixels_of(result[None], [class_of(run.config, 1)])[0]
     height, width = expected.shape[:2]
     middle = figure.shape[0] // 2 - height // 2
     cell = figure[middle : middle + height, -2 * width : -width]

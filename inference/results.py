@@ -1,0 +1,148 @@
+"""metrics.json: all that `--evaluate` measured of a run, as a file, a plot and a table.
+
+An object with the lists `checkpoints`, `real` and `features`, whose entries are objects of figures.
+What an entry was measured on is in it too: `step`, `samples`, `seed` and `network` (whose features
+`frechet` and `kid` compare), as far as they matter. An entry replaces the one that agrees in these.
+"""
+
+import json
+import os
+from typing import Any, Dict, List, Tuple
+
+import utils
+from config import RESULTS_FILE
+from inference.metrics import METRICS
+from options import UserError
+
+CURVE_FILE = "metrics.png"
+LISTS = ("checkpoints", "real", "features")
+KEYS = ("step", "samples", "seed", "network")
+
+Entry = Dict[str, Any]  # figures by name, and what they were measured on
+
+
+def add(folder: str, found: Dict[str, Any]) -> None:
+    """Adds what was measured to a run's metrics.json; plots its checkpoints in metrics.png.
+
+    Args:
+        folder: the run's.
+        found: some of `LISTS`, and `notes`, a list of lines.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    path = os.path.join(folder, RESULTS_FILE)
+    try:
+        merged = read(folder)
+    except UserError as error:
+        utils.warn(f"{error}; written anew")
+        merged = {}
+    for name in LISTS:
+        entries = {_key(entry): entry for entry in [*merged.get(name, []), *found.get(name, [])]}
+        merged[name] = [entries[key] for key in sorted(entries)]
+    merged["notes"] = found.get("notes") or merged.get("notes", [])
+    try:
+        utils.write_text(path, json.dumps(merged, indent=1, sort_keys=True) + "\n")
+        if found.get("checkpoints"):
+            _plot(os.path.join(folder, CURVE_FILE), merged["checkpoints"], found["checkpoints"][-1])
+    except OSError as error:
+        raise UserError(f"--out_dir: {error}")
+
+
+def read(folder: str) -> Dict[str, Any]:
+    """What earlier evaluations of a run measured; empty if there were none.
+
+    Raises:
+        UserError: the file cannot be read as that.
+    """
+    path = os.path.join(folder, RESULTS_FILE)
+    if not os.path.isfile(path):
+        return {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = dict(json.load(file))
+        _upgrade(found)
+        for name in LISTS:
+            found[name] = [dict(entry) for entry in found.get(name, [])]
+        found["notes"] = [str(note) for note in found.get("notes", [])]
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read as --evaluate's results: {error}")
+    return found
+
+
+def _upgrade(found: Dict[str, Any]) -> None:
+    """Rewrites the form of earlier versions: one `samples` for all, one `real`, one `features`."""
+    samples = {"samples": found.pop("samples")} if "samples" in found else {}
+    for name in ("real", "features"):
+        if isinstance(found.get(name), dict):
+            found[name] = [found[name]] if found[name] else []
+    for name in ("real", "checkpoints"):
+        found[name] = [dict(samples, **entry) for entry in found.get(name, [])]
+
+
+def _key(entry: Entry) -> Tuple[str, ...]:
+    """What an entry was measured on, in an order for people: by number of samples, then by step."""
+    numbers = [entry.get(name) for name in ("samples", "step", "seed")]
+    sortable = [f"{number:020d}" if isinstance(number, int) else "" for number in numbers]
+    return (*sortable, str(entry.get("network", "")))
+
+
+def _plot(path: str, entries: List[Entry], last: Entry) -> None:
+    """Plots the figures of the checkpoints that were measured the way `last` was."""
+    alike = [
+        entry
+        for entry in entries
+        if all(entry.get(name) == last.get(name) for name in KEYS if name != "step")
+    ]
+    curves = {}
+    for name, metric in METRICS.items():
+        values = [entry[name] for entry in alike if name in entry]
+        if not values or len(values) < len(alike):
+            continue
+        unit = f" ({metric.unit})" if metric.unit else ""
+        steps = [entry["step"] for entry in alike]
+        if metric.smaller_is_better:
+            curves[metric.label + unit] = steps, values
+        elif metric.unit == "%" and metric.smaller_is_better is False:
+            curves[f"100 - {metric.label}{unit}"] = steps, [100 - value for value in values]
+    if curves:
+        title = os.path.basename(os.path.dirname(path))
+        utils.plot_curves(path, curves, xlabel="step", ylabel="smaller is better", title=title)
+
+
+def table(found: Dict[str, Any]) -> Dict[str, Any]:
+    """The results for a page: {columns, rows: [(label, values)], notes}, all of them texts.
+
+    Args:
+        found: what `read` returned.
+    """
+    entries = [("real data", entry) for entry in found["real"]]
+    entries += [(f"step {entry.get('step')}", entry) for entry in found["checkpoints"]]
+    columns = sorted(
+        {
+            name
+            for _, entry in entries
+            for name, value in entry.items()
+            if name not in KEYS and utils.is_number(value)
+        }
+    )
+    rows = []
+    for label, entry in entries:
+        if "samples" in entry:
+            label += f", {entry['samples']} samples"
+        values = [entry.get(name) for name in columns]
+        rows.append((label, [f"{v:.4g}" if utils.is_number(v) else "" for v in values]))
+    notes = found["notes"] + [
+        f"a linear SVM on the discriminator's features is right on {entry['accuracy']:.2f} % of "
+        f"the test pictures (step {entry.get('step')})"
+        for entry in found["features"]
+        if utils.is_number(entry.get("accuracy"))
+    ]
+    return {"columns": [_heading(name) for name in columns], "rows": rows, "notes": notes}
+
+
+def _heading(name: str) -> str:
+    metric = METRICS.get(name)
+    unit = f" ({metric.unit})" if metric and metric.unit else ""
+    arrows = {True: " ↓", False: " ↑", None: ""}
+    return name.replace("_", " ") + unit + arrows[metric.smaller_is_better if metric else None]

@@ -1,0 +1,78 @@
+"""The distances on cases whose answer is known."""
+
+import numpy as np
+import pytest
+
+from inference import distances
+
+
+def test_nearest_neighbor_error_of_constructed_points():
+    """Corners that are 20 gray values apart; a fifth of the test labels are of another corner."""
+    random = np.random.RandomState(0)
+    corners = (20 * random.randint(0, 12, (40, 3, 3, 1)) + 5).astype(np.uint8)
+    labels = np.arange(40) % 10
+    near = np.clip(corners.astype(int) + random.randint(-2, 3, corners.shape), 0, 255).astype(
+        np.uint8
+    )
+    asked = labels.copy()
+    asked[::5] = (asked[::5] + 1) % 10
+    assert distances.nearest_neighbor_error((corners, labels), (near, labels)) == 0
+    assert distances.nearest_neighbor_error((corners, labels), (near, asked)) == 20
+
+
+def test_nearest_neighbor_is_that_of_all_distances(monkeypatch):
+    monkeypatch.setattr(distances, "NEIGHBOR_BLOCK", 7)
+    random = np.random.RandomState(1)
+    images, tests = [
+        random.randint(0, 256, (count, 28, 28, 1)).astype(np.uint8) for count in (90, 50)
+    ]
+    labels, test_labels = random.randint(0, 10, 90), random.randint(0, 10, 50)
+    squared = np.square(tests.reshape(50, 1, -1).astype(int) - images.reshape(1, 90, -1)).sum(2)
+    expected = 100 * (labels[squared.argmin(1)] != test_labels).mean()
+    assert distances.nearest_neighbor_error((images, labels), (tests, test_labels)) == expected
+
+
+def test_nearest_neighbors_of_black_and_white_are_exact():
+    """The largest possible numbers, which differ in the last place only."""
+    images = np.zeros((3, 28, 28, 1), np.uint8)
+    images[1] = 255
+    images[2] = 255
+    images[2, 0, 0] = 254
+    tests = images[1:].copy()
+    tests[1, 0, 0] = 253  # nearest by 1 in 253**2 + ...
+    known, unknown = (images, np.arange(3)), (tests, np.array([1, 2]))
+    assert distances.nearest_neighbor_error(known, unknown) == 0
+
+
+def test_frechet_distance_of_two_gaussians():
+    """Samples with exactly the moments wanted, against the closed form for diagonal covariances."""
+    random = np.random.RandomState(2)
+    white = random.standard_normal((400, 3))
+    white -= white.mean(0)
+    white = white.dot(np.linalg.inv(np.linalg.cholesky(np.cov(white, rowvar=False))).T)
+    one, other = white * [1, 2, 3] + [0, 1, 0], white[::-1] * [3, 2, 0.5] + [2, 1, 1]
+    expected = (2**2 + 1**2) + (1 - 3) ** 2 + (3 - 0.5) ** 2
+    assert distances.frechet_distance(one, other) == pytest.approx(expected, rel=1e-9)
+    assert distances.frechet_distance(one, one) == pytest.approx(0, abs=1e-9)
+    assert distances.frechet_distance(one[:, :1], other[:, :1]) == pytest.approx(
+        2**2 + (1 - 3) ** 2
+    )
+
+
+def test_kernel_distance_is_the_unbiased_estimate():
+    """On few points, against sums over all pairs; on halves of one set about 0, of two sets not."""
+    random = np.random.RandomState(3)
+    x, y = random.standard_normal((2, 6, 4))
+
+    def k(a, b):
+        return (a.dot(b) / 4 + 1) ** 3
+
+    pairs = [(i, j) for i in range(6) for j in range(6)]
+    expected = sum((k(x[i], x[j]) + k(y[i], y[j])) / 30 for i, j in pairs if i != j) - sum(
+        2 * k(x[i], y[j]) / 36 for i, j in pairs
+    )
+    assert distances.kernel_distance(x, y) == pytest.approx(expected)
+    many = random.standard_normal((2400, 4))
+    same = distances.kernel_distance(many[:1200], many[1200:])
+    assert abs(same) < 0.05 < distances.kernel_distance(many[:1200], many[1200:] + 1)
+    assert same == distances.kernel_distance(many[:1200], many[1200:])
