@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import imageio
 import numpy as np
@@ -192,23 +192,6 @@ def read_json_lines(path: str) -> List[Any]:
             except (ValueError, RecursionError):
                 continue
     return objects
-
-
-def read_curves(path: str, names: Sequence[str]) -> Dict[str, Tuple]:
-    """Curves over the steps of a JSON-lines file: {name: (steps, values)}.
-
-    Values that are not finite numbers are skipped.
-    """
-    lines = [
-        line
-        for line in read_json_lines(path)
-        if isinstance(line, dict) and is_number(line.get("step"))
-    ]
-    curves = {}
-    for name in names:
-        points = [(line["step"], line[name]) for line in lines if is_number(line.get(name))]
-        curves[name] = tuple(zip(*points)) or ((), ())
-    return curves
 
 
 def is_number(value: Any) -> bool:

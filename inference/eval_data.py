@@ -51,8 +51,8 @@ def seen_test_images(run: TrainedRun, figure: str) -> List[str]:
     if split == "train":
         return []
     return [
-        f"the run was trained on the test pictures too (--mnist_split={split}); {figure} is not "
-        "that of unseen pictures"
+        f"the run was trained on the test images too (--mnist_split={split}); {figure} is not "
+        "that of unseen images"
     ]
 
 
@@ -77,7 +77,7 @@ class LabeledData:
         )
         digest, error = self._classifier.digest[:12], self._classifier.test_error
         self.notes = [
-            f"classifier {digest}: {error:.2f} % wrong on the test pictures; what is measured with "
+            f"classifier {digest}: {error:.2f} % wrong on the test images; what is measured with "
             "it compares runs measured with the same one",
             *seen_test_images(run, "the 1-NN error"),
         ]
@@ -86,7 +86,7 @@ class LabeledData:
         self.reference = self._sample(*test)
         count = min(run.config.eval_samples, len(train[0]))
         self.real: Optional[Tuple[str, ImageSample]] = (
-            f"the first {count} real pictures for training",
+            f"the first {count} real images for training",
             self._sample(train[0][:count], train[1][:count]),
         )
 
@@ -141,7 +141,7 @@ class ImageData:
         self.real: Optional[Tuple[str, ImageSample]] = None
         if self._dataset.num_examples >= 2 * self._count:
             others = self._sample(self._real_blocks(self._count), None)
-            self.real = f"the next {self._count} real pictures", others
+            self.real = f"the next {self._count} real images", others
 
     def generated(self, run: TrainedRun) -> ImageSample:
         """What the run draws, also measured by torch-fidelity if it is installed."""

@@ -33,7 +33,7 @@ def measure(run: TrainedRun, train: Split, test: Split) -> Dict[str, Union[int, 
     accuracy = 100.0 * machine.score(scaler.transform(unknown), test[1])
     utils.say(
         f"step {run.checkpoint.step}: a linear SVM on {known.shape[1]} features of the "
-        f"discriminator is right on {accuracy:.2f} % of the {len(test[0])} test pictures "
+        f"discriminator is right on {accuracy:.2f} % of the {len(test[0])} test images "
         f"({time.monotonic() - started:.0f} s)"
     )
     return {"accuracy": accuracy, "dimensions": known.shape[1], "step": run.checkpoint.step}

@@ -134,7 +134,7 @@ def table(found: Dict[str, Any]) -> Dict[str, Any]:
         rows.append((label, [f"{v:.4g}" if utils.is_number(v) else "" for v in values]))
     notes = found["notes"] + [
         f"a linear SVM on the discriminator's features is right on {entry['accuracy']:.2f} % of "
-        f"the test pictures (step {entry.get('step')})"
+        f"the test images (step {entry.get('step')})"
         for entry in found["features"]
         if utils.is_number(entry.get("accuracy"))
     ]

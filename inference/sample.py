@@ -150,7 +150,7 @@ def _add_array(archive, name, dtype, shape, blocks):
 def _write_grid(path: str, images: Images) -> str:
     if np.prod(images.shape[:3], dtype=np.int64) > LARGEST_GRID:
         raise UserError(
-            f"--generate_format: a grid of {images.shape[0]} pictures would be too large to look "
+            f"--generate_format: a grid of {images.shape[0]} images would be too large to look "
             "at; take png or npz"
         )
     grid = utils.grid(np.concatenate(list(images.blocks)), images.columns or None)

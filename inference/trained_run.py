@@ -245,7 +245,7 @@ def _with_sample_dir(config: Config, folder: Optional[str]) -> Config:
         return config
     if os.path.isabs(folder) or os.pardir in folder.split(os.sep):
         utils.warn(
-            f"pictures: {OPTIONS_FILE} says {folder}, which is outside the run's folder; "
+            f"images: {OPTIONS_FILE} says {folder}, which is outside the run's folder; "
             f"--sample_dir={folder} takes that"
         )
         return config

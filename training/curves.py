@@ -58,10 +58,14 @@ def read(folder: str, names: Sequence[str]) -> Dict[str, Points]:
 
 
 def plot(folder: str, curve: Curve, points: Dict[str, Points]) -> str:
-    """Plots a curve into its PNG, unless that is newer than metrics.jsonl; returns the PNG's path."""
+    """Plots a curve into its PNG, unless that is newer than metrics.jsonl; returns the PNG's path.
+
+    Raises:
+        OSError: there is no metrics.jsonl, or the folder cannot be written.
+    """
     path = os.path.join(folder, curve.file_name)
-    metrics = os.path.join(folder, METRICS_FILE)
-    if not (os.path.isfile(path) and os.path.getmtime(path) >= os.path.getmtime(metrics)):
+    written = os.path.getmtime(os.path.join(folder, METRICS_FILE))
+    if not (os.path.isfile(path) and os.path.getmtime(path) >= written):
         chosen = {name: points[name] for name in curve.names}
         title = os.path.basename(folder)
         utils.plot_curves(path, chosen, xlabel="step", ylabel=curve.unit, title=title)

@@ -1,13 +1,12 @@
 """Hands what a run reports to every sink. A report that fails is a warning; it ends no training."""
 
 import functools
-import os
 from typing import Any, Callable, Dict, Set, Tuple, Type
 
 import utils
-from config import METRICS_FILE, Config
+from config import Config
 from devices.ranks import Ranks
-from training import samples, throughput
+from training import curves, samples, throughput
 from training.graph import StepResult
 from training.progress import Progress
 from training.sinks import SINKS, RunInfo, Sink
@@ -96,7 +95,9 @@ class Reporter(SilentReporter):
             speed = throughput.of_run(self._config.run_dir)
             if speed:
                 utils.say(f"images/s: {throughput.text(speed.images_per_second)}")
-            utils.say(f"loss curve: {draw_curves(self._config.run_dir)}")
+            folder = self._config.run_dir
+            losses = curves.read(folder, curves.LOSSES.names)
+            utils.say(f"loss curve: {curves.plot(folder, curves.LOSSES, losses)}")
             film = samples.animate(self._config.sample_path)
             if film:
                 utils.say(f"sample grids: {film}")
@@ -140,11 +141,3 @@ def open_reporter(
     if ranks.rank != 0:
         return SilentReporter()
     return Reporter(RunInfo(config, progress, steps_per_epoch, ranks.size))
-
-
-def draw_curves(folder: str) -> str:
-    """Draws the loss curves of a run from its metrics.jsonl; returns the PNG's path."""
-    curves = utils.read_curves(os.path.join(folder, METRICS_FILE), ["d_loss", "g_loss"])
-    path = os.path.join(folder, "loss.png")
-    utils.plot_curves(path, curves, xlabel="step", ylabel="loss", title=os.path.basename(folder))
-    return path

@@ -63,7 +63,7 @@ def test_every_checkpoint_is_measured_and_the_figures_are_reproducible(mnist_run
     assert real["frechet"] < min(entry["frechet"] for entry in first["checkpoints"])
     assert real["one_nn_error"] < min(entry["one_nn_error"] for entry in first["checkpoints"])
     assert os.path.getsize(str(tmp_path / "out" / "run" / results.CURVE_FILE)) > 1000
-    assert "test pictures too" not in capsys.readouterr().out
+    assert "test images too" not in capsys.readouterr().out
     assert main.run(mnist_run.replace(evaluate="all")) == 0
     assert results_of(tmp_path) == first
     main.run(mnist_run)
@@ -84,7 +84,7 @@ def test_a_run_that_saw_the_test_images_has_a_note(mnist_run, tmp_path, capsys):
     path = tmp_path / "out" / "run" / "FLAGS.json"
     path.write_text(path.read_text().replace('"mnist_split": "train"', '"mnist_split": "all"'))
     evaluate.evaluate(mnist_run)
-    assert "trained on the test pictures too (--mnist_split=all)" in capsys.readouterr().out
+    assert "trained on the test images too (--mnist_split=all)" in capsys.readouterr().out
     evaluate.evaluate(mnist_run.replace(evaluate="features"))
     assert "(--mnist_split=all); the accuracy is not that of unseen" in capsys.readouterr().out
 

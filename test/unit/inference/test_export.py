@@ -92,7 +92,7 @@ def loaded(exports, folder, interpreter=sys.executable):
 
 
 def assert_loads(folder, asked, tmp_path, **interpreter):
-    """Every kind of export gives the run's pictures and logits; returns the loader's TensorFlow."""
+    """Every kind of export gives the run's images and logits; returns the loader's TensorFlow."""
     inputs = inputs_of(asked)
     images = drawn(asked, inputs)
     assert images.std() > 0.01
@@ -108,7 +108,7 @@ def assert_loads(folder, asked, tmp_path, **interpreter):
     )
     for name, found in zip(names, whole):
         np.testing.assert_allclose(found["images"], images, err_msg=name, **ROUNDING)
-    np.testing.assert_allclose(one["images"], images[:1], **ROUNDING)  # any number of pictures
+    np.testing.assert_allclose(one["images"], images[:1], **ROUNDING)  # any number of images
     np.testing.assert_allclose(discriminator["logits"], judged(asked, images, inputs), **ROUNDING)
     return str(discriminator["version"])
 

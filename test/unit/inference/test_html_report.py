@@ -111,7 +111,7 @@ def test_many_grids_are_thinned_out(trained, monkeypatch):
     assert "1 of 3 grids left out" in text
 
 
-def test_somebodys_pictures_are_no_grids(trained):
+def test_images_of_the_users_are_not_grids(trained):
     with open(os.path.join(trained.sample_path, "train_mine.png"), "wb"):
         pass
     assert [grid["step"] for grid in grids_of(read(html_report.write_page(trained)))] == [

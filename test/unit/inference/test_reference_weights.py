@@ -60,7 +60,7 @@ def test_samples_equal_the_references(write_reference, architecture):
 
 
 @BOTH
-def test_its_pictures_have_their_place(write_reference, tmp_path, architecture):
+def test_its_images_have_a_folder(write_reference, tmp_path, architecture):
     _, asked = write_reference(architecture)
     path = sample.generate(asked.replace(generate=3, generate_format="grid"))
     assert path == str(

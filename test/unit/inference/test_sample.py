@@ -76,7 +76,7 @@ def test_labels_reach_the_network(tmp_path):
     assert len({image.tobytes() for image in images}) == 10
 
 
-def test_a_hundred_thousand_pictures_in_little_memory(tmp_path):
+def test_a_hundred_thousand_images_in_little_memory(tmp_path):
     shape = (100000, 28, 28, 1)
     block = np.zeros((CHUNK, 28, 28, 1), np.uint8)
     sizes = [CHUNK] * (shape[0] // CHUNK) + [shape[0] % CHUNK]
@@ -110,7 +110,7 @@ def test_a_hundred_thousand_pictures_in_little_memory(tmp_path):
         (["--arithmetic=1*2"], "--arithmetic: '1*2' is not of the form 1+2-3"),
         (
             ["--generate=100000", "--generate_format=grid"],
-            "--generate_format: a grid of 100000 pictures",
+            "--generate_format: a grid of 100000 images",
         ),
         (["--generate=10000001"], "--generate=10000001: must be a whole number from 0 to"),
         (["--eval_samples=1", "--evaluate"], "--eval_samples=1: must be a whole number from 2 to"),
