@@ -14,7 +14,7 @@ from small_runs import make_run
 import main
 import utils
 from config import RESULTS_FILE
-from datasets import mnist, synthetic
+from datasets import synthetic
 from inference import classifier, eval_data, evaluate, html_report, results
 from inference.trained_run import open_run
 from options import UserError
