@@ -14,6 +14,7 @@ import utils
 from regular_file import open_regular
 
 CHUNK_BYTES = 1 << 16
+_PAGE_SIZES = [1 << bits for bits in range(9, 17)]  # bytes, of an LMDB
 LMDB_HEAD = 24  # bytes that tell an LMDB from other files
 _LMDB_MAGIC = struct.pack("<II", 0xBEEFC0DE, 1)
 
@@ -92,7 +93,11 @@ def lmdb_fault(path: str) -> str:
     with open_regular(path) as source:
         head = source.read(1 << 17)
     page_size = struct.unpack_from("<I", head, 40)[0] if len(head) > 44 else 0
-    if not is_lmdb(head) or head[page_size + 16 : page_size + 24] != _LMDB_MAGIC:
+    if (
+        page_size not in _PAGE_SIZES
+        or not is_lmdb(head)
+        or head[page_size + 16 : page_size + 24] != _LMDB_MAGIC
+    ):
         return "holds a data.mdb that is not an LMDB"
     if len(head) < page_size + 144:
         return "holds a data.mdb that breaks off in its second page"

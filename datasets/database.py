@@ -11,6 +11,7 @@ import os
 import numpy as np
 
 import verify
+from datasets import database_walk
 from datasets.images import Source, open_images
 from options import UserError
 
@@ -60,7 +61,10 @@ class DatabaseSource(Source):
 
     def open(self, index):
         with self._environment.begin(buffers=True) as transaction:
-            value = transaction.get(self.names[index].encode("utf-8", "surrogateescape"))
+            try:
+                value = transaction.get(self.names[index].encode("utf-8", "surrogateescape"))
+            except _lmdb().Error as error:
+                raise OSError(0, f"cannot be read from the database: {error}")
             if value is None:
                 raise OSError(0, "gone from the database")
             return io.BytesIO(value)
@@ -86,6 +90,7 @@ def find_values(folder, *, name):
     lmdb = _lmdb()
     try:
         fault = verify.lmdb_fault(path)
+        fault = fault or database_walk.fault(path)
         if fault:
             raise UserError(f"--data_path: {folder} {fault}")
         environment = _environment(os.path.realpath(folder))

@@ -1,5 +1,6 @@
 """LSUN's LMDB read in place, and folders of exported images."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,13 +10,20 @@ import image_files
 import lmdb
 import numpy as np
 import pytest
+from paths import ROOT
 from PIL import Image
 
 import opening
 from config import Config
-from datasets import lsun
+from datasets import database_walk, lsun
 from datasets.registry import open_dataset
 from options import UserError
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user cache"))
+
 
 SIZE = dict(output_height=8, output_width=6, cache="off")
 
@@ -99,6 +107,73 @@ def test_the_category_is_found_or_fetched(tmp_path, monkeypatch):
     make_database(tmp_path / "lsun" / "kitchen_train_lmdb", count=3)
     assert opened(data_dir=str(tmp_path), category="kitchen")[1].num_examples == 3
     assert len(asked) == 1
+
+
+DAMAGE = """
+import json, os, random, sys
+from datasets import database
+from options import UserError
+sound, folder = sys.argv[1:3]
+with open(os.path.join(sound, "data.mdb"), "rb") as file:
+    whole = file.read()
+stream = random.Random(7)
+counts = {"refused": 0, "an image refused": 0, "unharmed": 0}
+for number in range(40):
+    broken = bytearray(whole)
+    for _ in range(1 + number % 8):
+        page = 4096 * stream.randrange(len(whole) // 4096)
+        broken[page + stream.randrange(64 if number % 2 else 4096)] = stream.randrange(256)
+    place = os.path.join(folder, str(number))
+    os.mkdir(place)
+    with open(os.path.join(place, "data.mdb"), "wb") as file:
+        file.write(broken)
+    try:
+        source = database.find_values(place, name="x")
+    except UserError as error:
+        assert "\\n" not in str(error) and "--data_path" in str(error)
+        counts["refused"] += 1
+        continue
+    result = "unharmed"
+    for index in range(len(source.names)):
+        try:
+            with source.open(index) as file:
+                file.read()
+        except OSError:
+            result = "an image refused"
+    counts[result] += 1
+print(json.dumps(counts))
+"""
+
+
+def test_damaged_databases_are_one_line(tmp_path):
+    """Seen: of 180 damaged files liblmdb died of a signal on 35, and 13 ended in a traceback."""
+    make_database(tmp_path / "sound", count=60)
+    (tmp_path / "damaged").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", DAMAGE, str(tmp_path / "sound"), str(tmp_path / "damaged")],
+        cwd=ROOT,
+        env=dict(os.environ, XDG_CACHE_HOME=str(tmp_path / "cache")),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 0, done
+    counts = json.loads(done.stdout)
+    print(f"damaged databases: {counts}")
+    assert counts["refused"] > 5 and sum(counts.values()) == 40, counts
+
+
+def test_a_sound_database_is_walked_once(tmp_path, monkeypatch):
+    make_database(tmp_path / "a")
+    walks = []
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: walks.append(a) or run(*a, **k))
+    path = str(tmp_path / "a" / "data.mdb")
+    for _ in range(3):
+        assert database_walk.fault(path) == ""
+    assert len(walks) == 1
+    os.utime(path, (0, 0))
+    assert database_walk.fault(path) == ""
+    assert len(walks) == 2
 
 
 @pytest.mark.parametrize("where", ["data_dir", "data_path", "category"])
