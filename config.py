@@ -103,6 +103,12 @@ class Config(NpuOptions):
     df_dim: int = option(64, "Channels of the discriminator's first layer.", low=1, high=1 << 12)
     gfc_dim: int = option(1024, "Width of the MNIST generator's fully connected layer.", low=1, high=1 << 14)
     dfc_dim: int = option(1024, "Width of the MNIST discriminator's fully connected layer.", low=1, high=1 << 14)
+    g_h2_dim: Optional[int] = option(None, "Channels of the MNIST generator's layer g_h2. The default is twice --gf_dim.",
+        low=1, high=1 << 12)
+    d_h0_dim: Optional[int] = option(None, "Channels of the MNIST discriminator's layer d_h0_conv. The default is the "
+        "image's channels plus the number of classes.", low=1, high=1 << 12)
+    d_h1_dim: Optional[int] = option(None, "Channels of the MNIST discriminator's layer d_h1_conv. The default is --df_dim "
+        "plus the number of classes.", low=1, high=1 << 12)
 
     epoch: int = option(25, "Epochs to train.", section="Training", low=1, high=10**6, common=True,
         may_change=True, same_on_all_ranks=True,
@@ -114,6 +120,14 @@ class Config(NpuOptions):
     beta1: float = option(0.5, "Adam's beta1.", low=0, high=1)
     scale_lr: str = option("none", "How the learning rate grows with the number of ranks.",
         choices=("none", "linear", "sqrt"))
+    weight_decay: float = option(0.0, "L2: half of this times the squared weights of the layers is added to the loss of "
+        "each network.", low=0, high=1e6)
+    g_updates: int = option(2, "Updates of the generator in a step, after one of the discriminator.", low=1, high=100)
+    updates: str = option("same_batch", "What the updates of a step are made on: same_batch, all on the whole batch; "
+        "alternating, the discriminator's on its first half and the generator's on its second.",
+        choices=("same_batch", "alternating"))
+    g_ema: float = option(0.0, "Decay a step of an exponential moving average of the generator's weights, such as 0.999, "
+        "which images are drawn with after training. 0 keeps none.", low=0, high=1)
     loss: str = option("sigmoid_cross_entropy", "The loss of both networks.", choices=("sigmoid_cross_entropy",))
     seed: Optional[int] = option(None, "Fixes every random choice. Without it a seed is chosen and printed.",
         low=0, high=(1 << 31) - 1, common=True,
@@ -259,6 +273,8 @@ def check_config(config: Config) -> None:
         raise UserError("--pad: only together with --crop (it fills what the crop lacks)")
     if config.channels == 2:
         raise UserError("--channels: 1 (grey) or 3 (colour), not 2")
+    if config.updates == "alternating" and config.batch_size % 2:
+        raise UserError(f"--batch_size: {config.batch_size} is odd; --updates=alternating halves it")
     if config.iterations_per_loop > 1:
         _check_loop_intervals(config)
 

@@ -25,6 +25,10 @@ class Sizes(NamedTuple):
     df_dim: int = 64
     gfc_dim: int = 1024
     dfc_dim: int = 1024
+    # Widths of the MNIST pair's layers; None is what the reference has.
+    g_h2_dim: Optional[int] = None
+    d_h0_dim: Optional[int] = None
+    d_h1_dim: Optional[int] = None
 
 
 def sizes_of(config) -> Sizes:
@@ -39,6 +43,9 @@ def sizes_of(config) -> Sizes:
         config.df_dim,
         config.gfc_dim,
         config.dfc_dim,
+        config.g_h2_dim,
+        config.d_h0_dim,
+        config.d_h1_dim,
     )
 
 
@@ -150,7 +157,8 @@ class MnistNetworks(Networks):
             h = layers.linear(h, 2 * sizes.gf_dim * h4 * w4, name="g_h1_lin")
             h = _norm_relu(h, training, "g_bn1")
             h = tf.reshape(h, [-1, h4, w4, 2 * sizes.gf_dim])  # [N, H/4, W/4, 2 gf]
-            h = layers.deconv2d(h, (2 * h4, 2 * w4), 2 * sizes.gf_dim, labels=y, name="g_h2")
+            channels = sizes.g_h2_dim or 2 * sizes.gf_dim
+            h = layers.deconv2d(h, (2 * h4, 2 * w4), channels, labels=y, name="g_h2")
             h = _norm_relu(h, training, "g_bn2")  # [N, H/2, W/2, 2 gf]
             h = layers.deconv2d(h, (height, width), sizes.channels, labels=y, name="g_h3")
             return tf.nn.sigmoid(h)
@@ -158,9 +166,10 @@ class MnistNetworks(Networks):
     def discriminator(self, x: tf.Tensor, y: Optional[tf.Tensor], training: bool) -> tf.Tensor:
         sizes, layers = self.sizes, self.layers
         with _scope("discriminator"):
-            h = layers.conv2d(x, sizes.channels + sizes.num_classes, labels=y, name="d_h0_conv")
-            h = ops.lrelu(h)
-            h = layers.conv2d(h, sizes.df_dim + sizes.num_classes, labels=y, name="d_h1_conv")
+            channels = sizes.d_h0_dim or sizes.channels + sizes.num_classes
+            h = ops.lrelu(layers.conv2d(x, channels, labels=y, name="d_h0_conv"))
+            channels = sizes.d_h1_dim or sizes.df_dim + sizes.num_classes
+            h = layers.conv2d(h, channels, labels=y, name="d_h1_conv")
             h = _norm_lrelu(h, training, "d_bn1")  # [N, H/4, W/4, df + K]
             h = ops.concat_labels(_flat(h), y)
             h = _norm_lrelu(layers.linear(h, sizes.dfc_dim, name="d_h2_lin"), training, "d_bn2")
@@ -214,6 +223,16 @@ def variables_of(scope: str, *, trainable: bool) -> List[tf.Variable]:
         for v in tf.global_variables(scope + "/")
         if v.op.name.rsplit("/", 1)[1] in ("moving_mean", "moving_variance")
     ]
+
+
+def average_name(name: str) -> str:
+    """The name of the average of one of G's variables, which `--g_ema` keeps."""
+    return name.replace("generator/", "generator_ema/", 1)
+
+
+def is_layer_weight(variable: tf.Variable) -> bool:
+    """Whether it is the matrix or the kernels of a layer: neither a bias nor of batch norm."""
+    return variable.op.name.rsplit("/", 1)[1] in ("Matrix", "w")
 
 
 def _scope(name: str):

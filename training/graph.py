@@ -17,6 +17,7 @@ from devices.ranks import Barrier, IntegerBroadcast, Ranks
 from training import optimizers, samples, signals
 from training import step as training_step
 from training.progress import SHARED, Progress
+from training.weight_average import WeightAverage
 
 # A loss this large means training has diverged beyond recovery.
 DIVERGED_LOSS = 1e4
@@ -87,19 +88,23 @@ class TrainGraph:
             g_optimizer=g,
             fused=config.fused_step,
             ranks=ranks,
+            g_updates=config.g_updates,
+            updates=config.updates,
         )
         self.grid = samples.SampleGrid(networks=networks, dataset=dataset, config=config)
         self._summary = build_summary(
             step.watched, value_range=networks.value_range, with_images=config.G_img_sum
         )
+        average = WeightAverage(config.g_ema)
         variables = tf.global_variables()
         self.stop_vote = signals.build_stop_vote(ranks)
         self._device = device
         self._readings = step.readings
         # Number of training steps -> the fetches of the session runs that make them.
-        self._runs = {1: step.runs[:-1] + (dict(step.runs[-1], **self.stop_vote.fetches),)}
+        last = dict(step.runs[-1], g_update=average.update_after(step.runs[-1]["g_update"]))
+        self._runs = {1: step.runs[:-1] + (dict(last, **self.stop_vote.fetches),)}
         self._shared = IntegerBroadcast(ranks, len(SHARED))
-        self.saver = checkpoint.Saver(variables, optional=d.state + g.state)
+        self.saver = checkpoint.Saver(variables, optional=d.state + g.state + average.variables)
         self._all_finite = _build_all_finite(variables)
         self._initialize = tf.group(tf.global_variables_initializer(), self.stop_vote.initializer)
         self._broadcast_variables = ranks.broadcast_variables(variables)

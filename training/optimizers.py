@@ -5,6 +5,7 @@ from typing import Callable, Dict, Type
 
 import tensorflow.compat.v1 as tf
 
+import model
 from config import Config
 from devices.base import Device
 from devices.loss_scale import NetworkOptimizer
@@ -20,6 +21,18 @@ class Adam(tf.train.AdamOptimizer):
     def __init__(self, rate: float, config: Config) -> None:
         """Args: rate: the learning rate; config: `Config`, with the other hyperparameters."""
         super().__init__(rate, beta1=config.beta1)
+        self._weight_decay = config.weight_decay
+
+    def apply_gradients(self, grads_and_vars, global_step=None, name=None):
+        """Adds the gradient of the weight decay: here gradients are averaged and without a scale."""
+        if self._weight_decay:
+            grads_and_vars = [
+                (gradient + self._weight_decay * variable.read_value(), variable)
+                if model.is_layer_weight(variable)
+                else (gradient, variable)
+                for gradient, variable in grads_and_vars
+            ]
+        return super().apply_gradients(grads_and_vars, global_step, name)
 
     def _create_slots(self, var_list):
         with tf.name_scope(tf.get_variable_scope().name + "/"):

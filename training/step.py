@@ -1,14 +1,15 @@
-"""Losses to one training step: D once, then G twice on the same z and labels.
+"""Losses to one training step: D once, then G, by default twice, on the same z and labels.
 
-Fused (the default) is one `session.run` a step. Its second G update must see the weights that the
-first one left, so each later forward pass is built inside the control dependencies of the update
+Fused (the default) is one `session.run` a step. Each G update must see the weights that the one
+before it left, so each later forward pass is built inside the control dependencies of the update
 before it; finished train ops that are merely chained would have run their forward passes earlier.
 Variables are resource variables, whose reads are ordered by these dependencies. G has not moved
-between the D update and the first G update, so that forward pass is built once for both.
+between the D update and the first G update: if both are made on the same batch, that forward pass
+is built once for both.
 """
 
 import collections
-from typing import NamedTuple, Tuple
+from typing import Callable, Dict, NamedTuple, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -42,7 +43,15 @@ class TrainStep(NamedTuple):
 
 
 def build_train_step(
-    *, networks, batch, d_optimizer, g_optimizer, fused=True, ranks=SINGLE_PROCESS
+    *,
+    networks,
+    batch,
+    d_optimizer,
+    g_optimizer,
+    fused=True,
+    ranks=SINGLE_PROCESS,
+    g_updates=2,
+    updates="same_batch",
 ) -> TrainStep:
     """Builds the ops of one step on `batch`.
 
@@ -51,15 +60,18 @@ def build_train_step(
         batch: `Batch` of tensors with a known batch size.
         d_optimizer, g_optimizer: `devices.loss_scale.NetworkOptimizer`, already wrapped for the
             device and the ranks.
-        fused: one run a step instead of three.
+        fused: one run a step instead of one for each update.
         ranks: `devices.ranks.Ranks`. Losses, accuracy and batch norm's statistics are means over
             them, so that every rank reports and holds the same. The optimizers average gradients.
+        g_updates: number of G updates in a step.
+        updates: what they are made on, a key of `UPDATE_BATCHES`.
 
     Raises:
         AssertionError: a gradient or a batch norm statistic belongs to the wrong network or none.
     """
     build = _fused if fused else _separate
-    runs, watched = build(networks, batch, d_optimizer, g_optimizer, ranks)
+    plan = _Plan(g_updates, UPDATE_BATCHES[updates])
+    runs, watched = build(networks, batch, d_optimizer, g_optimizer, ranks, plan)
     runs = tuple(_with_means(fetches, ranks) for fetches in runs)
     step = TrainStep(runs, watched, dict(d_optimizer.readings(), **g_optimizer.readings()))
     assert not _unclaimed(), f"batch norm statistics that no update applies: {_unclaimed()}"
@@ -74,29 +86,63 @@ def _with_means(fetches, ranks):
     )
 
 
-def _fused(networks, batch, d_optimizer, g_optimizer, ranks):
-    fakes, fakes_stats = _recorded(networks.generator, batch.z, batch.labels)
-    d_run, watched = _d_update(networks, batch, fakes, fakes_stats, d_optimizer, ranks)
-    with tf.control_dependencies([d_run["d_update"]]):
-        first = _g_update(networks, batch, fakes, fakes_stats, g_optimizer, ranks)
-    with tf.control_dependencies([first["g_update"]]):
-        fakes, fakes_stats = _recorded(networks.generator, batch.z, batch.labels)
-        second = _g_update(networks, batch, fakes, fakes_stats, g_optimizer, ranks)
-    second.update(_after(second["g_update"], g_optimizer.readings))
-    return (dict(d_run, g_loss_first=first["g_loss"], **second),), watched
+def _same_batch(batch):
+    return batch, batch
 
 
-def _separate(networks, batch, d_optimizer, g_optimizer, ranks):
+def _halves(batch):
+    """Labels [N, 0] of data without classes stay as they are: no op takes an empty tensor."""
+    half = int(batch.z.shape[0]) // 2
+    return tuple(
+        Batch(*[part if _is_empty(part) else part[rows] for part in batch])
+        for rows in (slice(None, half), slice(half, None))
+    )
+
+
+# --updates -> the batch of a step -> (the batch of D's update, that of G's updates).
+UPDATE_BATCHES: Dict[str, Callable[[Batch], Tuple[Batch, Batch]]] = {
+    "same_batch": _same_batch,
+    "alternating": _halves,
+}
+
+
+class _Plan(NamedTuple):
+    """How often G is updated in a step, and on what; see `build_train_step`."""
+
+    g_updates: int
+    batches_of: Callable[[Batch], Tuple[Batch, Batch]]
+
+
+def _fused(networks, batch, d_optimizer, g_optimizer, ranks, plan):
+    d_batch, g_batch = plan.batches_of(batch)
+    fakes, fakes_stats = _recorded(networks.generator, d_batch.z, d_batch.labels)
+    d_run, watched = _d_update(networks, d_batch, fakes, fakes_stats, d_optimizer, ranks)
+    previous, g_runs = d_run["d_update"], []
+    for number in range(plan.g_updates):
+        with tf.control_dependencies([previous]):
+            if number > 0 or g_batch is not d_batch:
+                fakes, fakes_stats = _recorded(networks.generator, g_batch.z, g_batch.labels)
+            g_runs.append(_g_update(networks, g_batch, fakes, fakes_stats, g_optimizer, ranks))
+        previous = g_runs[-1]["g_update"]
+    last = dict(g_runs[-1], **_after(previous, g_optimizer.readings))
+    return (dict(d_run, g_loss_first=g_runs[0]["g_loss"], **last),), watched
+
+
+def _separate(networks, batch, d_optimizer, g_optimizer, ranks, plan):
     load, batch = _staged(batch)
     with tf.control_dependencies([load]):
-        d_batch = Batch(*[part if _is_empty(part) else tf.identity(part) for part in batch])
+        d_batch, _ = plan.batches_of(
+            Batch(*[part if _is_empty(part) else tf.identity(part) for part in batch])
+        )
         fakes, fakes_stats = _recorded(networks.generator, d_batch.z, d_batch.labels)
         d_run, watched = _d_update(networks, d_batch, fakes, fakes_stats, d_optimizer, ranks)
-    fakes, fakes_stats = _recorded(networks.generator, batch.z, batch.labels)
-    g_run = _g_update(networks, batch, fakes, fakes_stats, g_optimizer, ranks)
-    first = {"g_loss_first": g_run["g_loss"], "g_update": g_run["g_update"]}
-    g_run.update(_after(g_run["g_update"], g_optimizer.readings))
-    return (d_run, first, g_run), watched
+    _, g_batch = plan.batches_of(batch)
+    fakes, fakes_stats = _recorded(networks.generator, g_batch.z, g_batch.labels)
+    g_run = _g_update(networks, g_batch, fakes, fakes_stats, g_optimizer, ranks)
+    last = dict(g_run, **_after(g_run["g_update"], g_optimizer.readings))
+    g_runs = [{"g_update": g_run["g_update"]}] * (plan.g_updates - 1) + [last]
+    g_runs[0] = dict(g_runs[0], g_loss_first=g_run["g_loss"])
+    return (d_run, *g_runs), watched
 
 
 def _after(update, readings):

@@ -176,3 +176,19 @@ def test_moved_average_takes_its_passes_in_order(graph):
 def test_the_flags_choices_are_the_tables_rows():
     assert set(OPTIONS["loss"].declared.choices) == set(model.LOSSES)
     assert set(OPTIONS["architecture"].declared.choices) == set(model.ARCHITECTURES)
+
+
+def test_widths_of_the_mnist_pair_are_options_and_default_to_the_references(graph):
+    def shapes(**widths):
+        with tf.Graph().as_default():
+            build("mnist", model.Sizes(28, 28, 1, 10, 5, **SMALL, **widths), False)
+            return {v.op.name: v.shape.as_list() for v in tf.trainable_variables()}
+
+    default, changed = shapes(), shapes(g_h2_dim=64, d_h0_dim=6, d_h1_dim=7)
+    assert default["generator/g_h2/w"] == [5, 5, 8, 18]
+    assert default["discriminator/d_h0_conv/w"] == [5, 5, 11, 11]
+    assert default["discriminator/d_h1_conv/w"] == [5, 5, 21, 14]
+    assert changed["generator/g_h2/w"] == [5, 5, 64, 18]
+    assert changed["generator/g_h3/w"] == [5, 5, 1, 74]
+    assert changed["discriminator/d_h0_conv/w"] == [5, 5, 11, 6]
+    assert changed["discriminator/d_h1_conv/w"] == [5, 5, 16, 7]
