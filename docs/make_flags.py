@@ -40,7 +40,8 @@ def flags_page() -> str:
 
 
 def _row(option: NamedOption) -> str:
-    default = "" if option.default in (None, "", False) else f"`{option.default}`"
+    empty = option.default is None or option.default is False or option.default == ""
+    default = "" if empty else f"`{option.default}`"
     fixed = "" if option.declared.may_change else " *Fixed.*"
     text = option.declared.help.replace("*", "\\*") + fixed
     cells = [f"`--{option.flag}`", default, _values(option), text]
@@ -54,7 +55,7 @@ def _values(option: NamedOption) -> str:
     if declared.choices:
         return ", ".join(f"`{choice}`" for choice in declared.choices)
     if option.kind in (int, float):
-        return f"{declared.low:,} to {declared.high:,}"
+        return " to ".join(f"{bound:,.10g}" for bound in (declared.low, declared.high))
     return "a path" if declared.path else "text"
 
 

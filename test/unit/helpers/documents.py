@@ -4,7 +4,7 @@ import glob
 import os
 import re
 import shlex
-from typing import Dict, Iterator, List, NamedTuple, Set
+from typing import Dict, Iterator, List, NamedTuple, Set, Tuple
 
 from paths import ROOT
 
@@ -56,11 +56,13 @@ class Command(NamedTuple):
         words: the command line.
         where: document and line, for messages.
         needs: see `Block`.
+        environment: (name, value) of the variables set before it.
     """
 
     words: List[str]
     where: str
-    needs: str
+    needs: str = ""
+    environment: Tuple[Tuple[str, str], ...] = ()
 
 
 def documents() -> List[str]:
@@ -104,10 +106,13 @@ def commands(path: str) -> Iterator[Command]:
         if block.language in ("bash", "sh"):
             for line in block.text.replace("\\\n", " ").split("\n"):
                 words = shlex.split(line, comments=True)
+                environment = []
                 while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
-                    words.pop(0)
+                    name, _, value = words.pop(0).partition("=")
+                    environment.append((name, value))
                 if words:
-                    yield Command(words, f"{path}:{block.line}: {line}", block.needs)
+                    where = f"{path}:{block.line}: {line}"
+                    yield Command(words, where, block.needs, tuple(environment))
 
 
 def prose(path: str) -> str:
