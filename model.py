@@ -49,6 +49,15 @@ def sizes_of(config) -> Sizes:
     )
 
 
+def mnist_widths(sizes: Sizes) -> Tuple[int, int, int]:
+    """The channels of the MNIST pair's layers g_h2, d_h0_conv and d_h1_conv."""
+    return (
+        sizes.g_h2_dim or 2 * sizes.gf_dim,
+        sizes.d_h0_dim or sizes.channels + sizes.num_classes,
+        sizes.d_h1_dim or sizes.df_dim + sizes.num_classes,
+    )
+
+
 class GanLosses(NamedTuple):
     """The losses of both networks, each a float32 scalar; d = d_real + d_fake."""
 
@@ -157,7 +166,7 @@ class MnistNetworks(Networks):
             h = layers.linear(h, 2 * sizes.gf_dim * h4 * w4, name="g_h1_lin")
             h = _norm_relu(h, training, "g_bn1")
             h = tf.reshape(h, [-1, h4, w4, 2 * sizes.gf_dim])  # [N, H/4, W/4, 2 gf]
-            channels = sizes.g_h2_dim or 2 * sizes.gf_dim
+            channels, _, _ = mnist_widths(sizes)
             h = layers.deconv2d(h, (2 * h4, 2 * w4), channels, labels=y, name="g_h2")
             h = _norm_relu(h, training, "g_bn2")  # [N, H/2, W/2, 2 gf]
             h = layers.deconv2d(h, (height, width), sizes.channels, labels=y, name="g_h3")
@@ -165,11 +174,10 @@ class MnistNetworks(Networks):
 
     def discriminator(self, x: tf.Tensor, y: Optional[tf.Tensor], training: bool) -> tf.Tensor:
         sizes, layers = self.sizes, self.layers
+        _, h0_channels, h1_channels = mnist_widths(sizes)
         with _scope("discriminator"):
-            channels = sizes.d_h0_dim or sizes.channels + sizes.num_classes
-            h = ops.lrelu(layers.conv2d(x, channels, labels=y, name="d_h0_conv"))
-            channels = sizes.d_h1_dim or sizes.df_dim + sizes.num_classes
-            h = layers.conv2d(h, channels, labels=y, name="d_h1_conv")
+            h = ops.lrelu(layers.conv2d(x, h0_channels, labels=y, name="d_h0_conv"))
+            h = layers.conv2d(h, h1_channels, labels=y, name="d_h1_conv")
             h = _norm_lrelu(h, training, "d_bn1")  # [N, H/4, W/4, df + K]
             h = ops.concat_labels(_flat(h), y)
             h = _norm_lrelu(layers.linear(h, sizes.dfc_dim, name="d_h2_lin"), training, "d_bn2")

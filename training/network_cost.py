@@ -5,6 +5,7 @@ Biases and batch norm are left out: they are a small part.
 
 from typing import Dict, Type
 
+import model
 from model import Sizes
 
 _KERNEL = 5 * 5  # of every convolution, in pixels
@@ -29,22 +30,21 @@ class MnistCost(Cost):
 
     @staticmethod
     def num_weights(sizes: Sizes) -> int:
-        _, _, channels, classes, z_dim, gf, df, gfc, dfc = sizes
+        _, _, channels, classes, z_dim, gf, _, gfc, dfc, *_ = sizes
+        g_h2, d_h0, d_h1 = model.mnist_widths(sizes)
         quarter = (sizes.height // 4) * (sizes.width // 4)
-        mixed = channels + classes
         generator = (z_dim + classes) * gfc + (gfc + classes) * 2 * gf * quarter
-        generator += _KERNEL * (2 * gf + classes) * (2 * gf + channels)
-        discriminator = _KERNEL * mixed * (mixed + df + classes)
-        discriminator += _KERNEL * classes * (df + classes)
-        discriminator += ((df + classes) * quarter + classes) * dfc + dfc + classes
+        generator += _KERNEL * ((2 * gf + classes) * g_h2 + (g_h2 + classes) * channels)
+        discriminator = _KERNEL * ((channels + classes) * d_h0 + (d_h0 + classes) * d_h1)
+        discriminator += (d_h1 * quarter + classes) * dfc + dfc + classes
         return generator + discriminator
 
     @staticmethod
     def num_activations(sizes: Sizes) -> int:
-        _, _, channels, classes, _, gf, df, gfc, dfc = sizes
+        g_h2, d_h0, d_h1 = model.mnist_widths(sizes)
         quarter = (sizes.height // 4) * (sizes.width // 4)
-        generator = gfc + quarter * (2 * gf + 4 * 2 * gf + 16 * channels)
-        return generator + quarter * (4 * (channels + classes) + df + classes) + dfc + 1
+        generator = sizes.gfc_dim + quarter * (2 * sizes.gf_dim + 4 * g_h2 + 16 * sizes.channels)
+        return generator + quarter * (4 * d_h0 + d_h1) + sizes.dfc_dim + 1
 
 
 class ImageCost(Cost):
@@ -52,7 +52,7 @@ class ImageCost(Cost):
 
     @staticmethod
     def num_weights(sizes: Sizes) -> int:
-        _, _, channels, classes, z_dim, gf, df, _, _ = sizes
+        _, _, channels, classes, z_dim, gf, df, *_ = sizes
         smallest = _pixels(sizes, 16)
         generator = (z_dim + classes) * 8 * gf * smallest
         generator += _KERNEL * (gf * gf * (8 * 4 + 4 * 2 + 2 * 1) + gf * channels)
