@@ -19,10 +19,11 @@ IMAGE = Config(architecture="image", num_classes=0, output_height=64, output_wid
     [
         MNIST.replace(gf_dim=5, df_dim=6, gfc_dim=70, dfc_dim=90, z_dim=11),
         MNIST.replace(num_classes=0, channels=3, output_height=20),
+        MNIST.replace(gf_dim=5, df_dim=6, g_h2_dim=8, d_h0_dim=9, d_h1_dim=7),
         IMAGE.replace(gf_dim=7, df_dim=9, z_dim=13),
         IMAGE.replace(num_classes=6, output_height=33),
     ],
-    ids=["mnist", "mnist without labels", "image", "image with labels"],
+    ids=["mnist", "mnist without labels", "mnist widths", "image", "image with labels"],
 )
 def test_weights_and_activations_are_those_of_the_graph(graph, config):
     sizes = model.sizes_of(config)
