@@ -71,12 +71,12 @@ class Config(NpuOptions):
     labels: str = option("auto", "Classes to train with: folder takes the sub-folders of a folder of images, none "
         "takes none; auto takes those that come with the set, none for images.", choices=("auto", "folder", "none"))
     category: str = option("bedroom", "The category of LSUN, such as bedroom or church_outdoor.", high=200)
-    crop: bool = option(False, "Take input_height x input_width out of each image's centre, or without these the "
+    crop: bool = option(False, "Take input_height x input_width out of each image's center, or without these the "
         "largest box of the output's shape (celebA: 108x108), and resize that. Otherwise the whole image is resized.",
         common=True,
         other_names=("is_crop",))
     pad: bool = option(False, "With --crop: put images that are smaller than the crop on black.")
-    channels: Optional[int] = option(None, "1 grey or 3 colour. The default is what most images are.", low=1, high=3,
+    channels: Optional[int] = option(None, "1 gray or 3 color. The default is what most images are.", low=1, high=3,
         other_names=("c_dim",))
     input_height: Optional[int] = option(None, "With --crop: its height in pixels. The default is its width.",
         low=1, high=1 << 14)
@@ -272,7 +272,7 @@ def check_config(config: Config) -> None:
     if config.pad and not config.crop:
         raise UserError("--pad: only together with --crop (it fills what the crop lacks)")
     if config.channels == 2:
-        raise UserError("--channels: 1 (grey) or 3 (colour), not 2")
+        raise UserError("--channels: 1 (gray) or 3 (color), not 2")
     if config.updates == "alternating" and config.batch_size % 2:
         raise UserError(f"--batch_size: {config.batch_size} is odd; --updates=alternating halves it")
     if config.iterations_per_loop > 1:

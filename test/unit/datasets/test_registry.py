@@ -138,7 +138,7 @@ def few_images(tmp_path):
             "--max_bad_files: 'some' is neither",
         ),
         (["--data_path={folder}/few", "--labels=folder"], "--labels: 0.png is in no sub-folder"),
-        (["--data_path={folder}/few", "--channels=2"], "--channels: 1 (grey) or 3 (colour), not 2"),
+        (["--data_path={folder}/few", "--channels=2"], "--channels: 1 (gray) or 3 (color), not 2"),
     ],
 )
 def test_a_user_error_is_one_line(arguments, part, tmp_path, flags, few_images):
