@@ -255,7 +255,7 @@ def _is_manifest(content):
     """Whether it has what a manifest must have; its checksum tells of accidents alone."""
     return (
         isinstance(content, dict)
-        and type(content.get("step")) is int
+        and (type(content.get("step")) is int and 0 <= content["step"] < 1 << 62)
         and isinstance(content.get("state"), dict)
         and isinstance(content.get("files"), dict)
         and sorted(content["files"]) == sorted(_PARTS)

@@ -147,7 +147,7 @@ class NamedOption:
     def _in_bounds(self, value: float) -> bool:
         low, high = self.declared.low, self.declared.high
         return (
-            math.isfinite(value)
+            (isinstance(value, int) or math.isfinite(value))  # isfinite takes no int of 400 digits
             and (low is None or value >= low)
             and (high is None or value <= high)
         )

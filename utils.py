@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import imageio
@@ -21,7 +22,10 @@ from tqdm import tqdm
 
 import opening
 
+LARGEST = 1e100  # a number in a file of a run
 _STAGING = ".saving-"
+_PARTIAL = ".partial-"
+_ABANDONED_S = 600  # nobody has written to such a file for so long
 
 
 # Messages
@@ -163,7 +167,7 @@ def atomic_path(path: str) -> Iterator[str]:
     """
     folder, name = os.path.split(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=".partial-", suffix="-" + name, dir=folder)
+    handle, partial = tempfile.mkstemp(prefix=_PARTIAL, suffix="-" + name, dir=folder)
     os.close(handle)
     os.chmod(partial, 0o666 & ~_umask())  # mkstemp's files are the owner's alone
     try:
@@ -195,8 +199,15 @@ def read_json_lines(path: str) -> List[Any]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a JSON value is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a JSON value is a number that can be calculated with and plotted.
+
+    Not NaN, nor infinite, nor so large that a sum or a difference would be.
+    """
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and -LARGEST <= value <= LARGEST
+    )
 
 
 # Folders
@@ -249,6 +260,15 @@ def clear_staging(folder: str) -> None:
     """
     for path in glob.glob(os.path.join(glob.escape(folder), _STAGING + "*")):
         shutil.rmtree(path, ignore_errors=True)
+    clear_partial(folder)
+
+
+def clear_partial(folder: str) -> None:
+    """Removes the unfinished files of processes that were killed, in a folder that others may use."""
+    for path in glob.glob(os.path.join(glob.escape(folder), _PARTIAL + "*")):
+        with contextlib.suppress(OSError):  # its process has just finished it
+            if time.time() - os.path.getmtime(path) > _ABANDONED_S:
+                os.remove(path)
 
 
 def user_cache_dir() -> str:

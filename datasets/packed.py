@@ -133,7 +133,7 @@ def pack(entry: CacheEntry, reader, *, name: str, progress: str):
         packed = open_packed(entry, reader)
         if packed:
             return packed
-        start = time.time()
+        start = time.monotonic()
         size = utils.format_bytes(entry.num_bytes)
         utils.say(f"packing {entry.shape[0]:,} images ({size}) into {entry.folder}")
         _delete_all(entry.folder)
@@ -141,7 +141,7 @@ def pack(entry: CacheEntry, reader, *, name: str, progress: str):
             _write(entry, staged, reader, name=name, progress=progress)
             for file_name in entry.file_names:
                 os.replace(os.path.join(staged, file_name), os.path.join(entry.folder, file_name))
-        utils.say(f"packed in {time.time() - start:.1f} s")
+        utils.say(f"packed in {time.monotonic() - start:.1f} s")
         return open_packed(entry, reader)
 
 

@@ -54,7 +54,7 @@ def train(words: List[str]) -> int:
         size=options.np or 1,
         bind_core=options.bind_core,
     )
-    start = int(time.time())
+    start = int(time.monotonic())
     display = ErrorDisplay(outputs[0], python=script.python)
     training = kind(job, relay=relay, display=display)
     training.start()
@@ -64,7 +64,7 @@ def train(words: List[str]) -> int:
     if ending.code:
         _report_failure(ending, outputs, command=[*training.launcher, *job.command])
     else:
-        seconds = int(time.time()) - start
+        seconds = int(time.monotonic()) - start
         results.report(outputs[0], script=script, ranks=variables["RANK_SIZE"], seconds=seconds)
     for output in outputs:
         output.forget_previous()

@@ -167,7 +167,7 @@ def _read_state(found: checkpoint.Checkpoint) -> Tuple[Progress, int]:
     state = dict({"offset": 0, "ranks": 1}, **found.state)
     integers = ("draw", "offset", "ranks")
     if not utils.is_number(state.get("seconds")) or any(
-        type(state.get(name)) is not int for name in integers
+        type(state.get(name)) is not int or not 0 <= state[name] < 1 << 62 for name in integers
     ):
         raise UserError(
             f"--out_name: {found.prefix}.json: does not say where the run stood; "

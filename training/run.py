@@ -62,7 +62,7 @@ class TrainingRun:
         self._checkpointer = checkpointer
         self._reporter = reporter
         self._signals = signals
-        self._started = time.time() - progress.seconds
+        self._started = time.monotonic() - progress.seconds
         self._saved_step = progress.step
         self._steps_in_flight = 0
         self._last: Optional[StepResult] = None  # the last sound step since the start or a rollback
@@ -169,7 +169,7 @@ class TrainingRun:
 
     def _seconds(self) -> float:
         """Seconds of training so far, those before a resume included."""
-        return time.time() - self._started
+        return time.monotonic() - self._started
 
 
 @contextlib.contextmanager

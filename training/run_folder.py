@@ -68,6 +68,8 @@ def _open(config: Config, locks: contextlib.ExitStack) -> Config:
     locks.enter_context(_lock(config.run_dir))
     if not _is_within(config.checkpoint_path, config.run_dir):
         locks.enter_context(_lock(config.checkpoint_path))
+    for folder in (config.run_dir, config.sample_path, config.checkpoint_path):
+        utils.clear_partial(folder)
     config = _resumed(config)
     if config.seed is None:
         config = config.replace(seed=int.from_bytes(os.urandom(4), "little") >> 1)

@@ -13,6 +13,7 @@ from config import METRICS_FILE, OPTIONS_FILE
 
 TICK = 0.0001  # seconds; what metrics.jsonl rounds its times to
 OUTLIER = 3  # times the median
+LARGEST = 1 << 53  # a number in a file of a run; a float holds every smaller whole one
 MOST_LINES = 20000  # read of a metrics.jsonl, so that the time it takes is bounded
 
 
@@ -36,7 +37,7 @@ class Speed(NamedTuple):
 def of_run(folder: str) -> Optional[Speed]:
     """The speed of the run in a folder; None where it wrote too little to tell."""
     options = _read_options(os.path.join(folder, OPTIONS_FILE))
-    if not options.get("batch_size"):
+    if not 1 <= options.get("batch_size", 0) < LARGEST:
         return None
     return measure(
         _read_lines(os.path.join(folder, METRICS_FILE)),
@@ -63,7 +64,7 @@ def measure(lines: List[Dict[str, Any]], *, batch_size: int, ckpt_freq: int) -> 
     taken = [seconds for seconds in times if seconds <= limit]
     mean = round(sum(taken) / len(taken), 9)
     ranks = next(line for line in lines if _is_step(line)).get("ranks")
-    ranks = ranks if isinstance(ranks, int) else 1
+    ranks = ranks if isinstance(ranks, int) and 1 <= ranks < LARGEST else 1
     return Speed(mean, ranks * batch_size) if mean > 0 else None
 
 
@@ -124,10 +125,12 @@ def _read_lines(path: str) -> List[Dict[str, Any]]:
     except OSError:
         return []
     return [
-        line
-        for line in found
-        if all(isinstance(line.get(name), (int, float)) for name in ("step", "seconds"))
+        line for line in found if all(_is_number(line.get(name)) for name in ("step", "seconds"))
     ]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and -LARGEST < value < LARGEST
 
 
 def _parsed(line: str) -> Dict[str, Any]:
