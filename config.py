@@ -171,6 +171,11 @@ class Config(NpuOptions):
     arithmetic: Optional[str] = option(None, "Calculate with seeds' latents: 1+2-3, or with means of several, "
         "1,2,3+4,5,6-7,8,9.", job="inference.walks.arithmetic", may_change=True)
     eval_samples: int = option(50000, "Samples that --evaluate draws.", low=2, high=MOST_IMAGES, may_change=True)
+    eval_split: str = option("test", "What --evaluate compares the samples with: the test images, or the training images "
+        "that a --train_size left out.", choices=("test", "held_out"), may_change=True)
+    batch_norm: str = option("moving", "What batch norm uses when images are drawn or evaluated: the moving averages of "
+        "the training, the statistics of each batch, or statistics estimated anew from many batches.",
+        choices=("moving", "batch", "estimated"), may_change=True)
     export_batch_size: Optional[int] = option(None, "The batch size that --export fixes.", low=1, high=1 << 16,
         may_change=True)
     export_format: str = option("all", "What --export writes.", choices=("all", "checkpoint", "saved_model", "onnx"),

@@ -125,7 +125,13 @@ def epoch_order(num_examples, *, train_size, seed, stream, epoch):
     order = _random(_ORDER, seed, stream, epoch).permutation
     if train_size is None or train_size >= num_examples:
         return order(num_examples)
-    return order(_random(_SUBSET, seed).permutation(num_examples)[:train_size])
+    return order(used_and_held_out(num_examples, train_size=train_size, seed=seed)[0])
+
+
+def used_and_held_out(num_examples: int, *, train_size: Optional[int], seed: int):
+    """(the examples that a training uses, those that it leaves out), two int64 arrays."""
+    examples = _random(_SUBSET, seed).permutation(num_examples)
+    return examples[:train_size], examples[num_examples if train_size is None else train_size :]
 
 
 def batch_indices(dataset, step, *, config, stream=0, offset=0, rank=0, ranks_size=1):

@@ -6,7 +6,8 @@ import numpy as np
 
 import utils
 
-NEIGHBOR_BLOCK = 500  # queries compared at once: with 50,000 others 100 MB of distances
+QUERY_BLOCK = 500  # queries compared at once with
+POINT_BLOCK = 4000  # images: 8 MB of distances
 EXACT_PIXELS = 1 << 10  # times 128 * 128: float32 holds all integers up to that
 KID_SUBSETS = 20
 KID_SUBSET_SIZE = 1000
@@ -27,22 +28,55 @@ def nearest_neighbor_error(known: Split, unknown: Split, *, progress: str = "off
         progress: "on", "off" or "auto", for the progress bar.
     """
     (images, labels), (test_images, test_labels) = known, unknown
-    points, queries = [
-        array.reshape(len(array), -1).astype(np.float32) - 128 for array in (images, test_images)
-    ]
+    neighbors = NearestNeighbors(test_images)
+    with utils.progress_bar(progress, total=len(images), unit="image", desc="neighbors") as bar:
+        for start in range(0, len(images), POINT_BLOCK):
+            block = slice(start, start + POINT_BLOCK)
+            neighbors.add(images[block], labels[block])
+            bar.update(len(labels[block]))
+    return neighbors.error(test_labels)
+
+
+class NearestNeighbors:
+    """The nearest image to each query, of all those that were added. Of equals the first one counts.
+
+    Attributes:
+        nearness: int32 [M]: 2 q p - |p|^2 of each query q and its nearest p.
+        labels: int64 [M], those of the nearest images.
+    """
+
+    def __init__(self, queries: np.ndarray) -> None:
+        """`queries`: uint8 [M, ...] of at most 1,024 values."""
+        self._queries = _centered(queries)
+        self.nearness = np.full(len(queries), np.iinfo(np.int32).min, np.int32)
+        self.labels = np.full(len(queries), -1, np.int64)
+
+    def add(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Compares all queries with images uint8 [N, ...] and their labels, integers [N]."""
+        for start in range(0, len(images), POINT_BLOCK):
+            block = slice(start, start + POINT_BLOCK)
+            points = _centered(images[block])
+            lengths = np.einsum("ij,ij->i", points, points).astype(np.int32)
+            for first in range(0, len(self._queries), QUERY_BLOCK):
+                rows = slice(first, first + QUERY_BLOCK)
+                nearness = self._queries[rows].dot(points.T).astype(np.int32)
+                nearness *= 2  # |q - p|^2 = |q|^2 - (2 q p - |p|^2)
+                nearness -= lengths
+                nearest = nearness.argmax(1)
+                best = nearness[np.arange(len(nearest)), nearest]
+                nearer = best > self.nearness[rows]
+                self.nearness[rows][nearer] = best[nearer]
+                self.labels[rows][nearer] = labels[block][nearest[nearer]]
+
+    def error(self, labels: np.ndarray) -> float:
+        """The share of the queries, in percent, whose label [M] is not that of the nearest image."""
+        return 100.0 * int((self.labels != labels).sum()) / len(labels)
+
+
+def _centered(images: np.ndarray) -> np.ndarray:
+    points = images.reshape(len(images), -1).astype(np.float32) - 128
     assert points.shape[1] <= EXACT_PIXELS, points.shape
-    lengths = np.einsum("ij,ij->i", points, points).astype(np.int32)
-    wrong = 0
-    with utils.progress_bar(progress, total=len(queries), unit="image", desc="neighbors") as bar:
-        for start in range(0, len(queries), NEIGHBOR_BLOCK):
-            block = slice(start, start + NEIGHBOR_BLOCK)
-            nearness = queries[block].dot(points.T).astype(np.int32)
-            nearness *= 2  # |q - p|^2 = |q|^2 - (2 q p - |p|^2)
-            nearness -= lengths
-            nearest = nearness.argmax(1)
-            wrong += int((labels[nearest] != test_labels[block]).sum())
-            bar.update(len(nearest))
-    return 100.0 * wrong / len(queries)
+    return points
 
 
 def frechet_distance(features: np.ndarray, other: np.ndarray) -> float:

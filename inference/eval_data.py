@@ -8,10 +8,11 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 import numpy as np
 
 import utils
-from datasets import mnist
+from datasets import mnist, pipeline
 from datasets.registry import open_dataset
 from inference import random_features
 from inference.classifier import Split, classify, open_classifier
+from inference.many_samples import AT_ONCE
 from inference.metrics import ImageSample
 from inference.trained_run import CHUNK, TrainedRun
 from options import UserError
@@ -36,13 +37,36 @@ def labeled_splits(run: TrainedRun) -> Tuple[Split, Split]:
     if run.config.dataset not in mnist.CLASS_NAMES:
         names = " or ".join(mnist.CLASS_NAMES)
         raise UserError(f"--evaluate: features needs {names}, not {run.config.dataset}")
-    return _read_split(run, "train"), _read_split(run, "test")
+    train = _read_split(run, "train")
+    return SPLITS[run.config.eval_split](run, train)
 
 
 def _read_split(run: TrainedRun, split: str) -> Split:
     _, dataset = open_dataset(run.config.replace(mnist_split=split, labels="auto"))
     images, one_hot = dataset.read(np.arange(dataset.num_examples))
     return images, one_hot.argmax(1)
+
+
+def _test_split(run: TrainedRun, train: Split) -> Tuple[Split, Split]:
+    return train, _read_split(run, "test")
+
+
+def _held_out_split(run: TrainedRun, train: Split) -> Tuple[Split, Split]:
+    images, labels = train
+    config = run.config
+    used, held_out = pipeline.used_and_held_out(
+        len(images), train_size=config.train_size, seed=config.seed
+    )
+    if config.mnist_split != "train" or len(held_out) == 0:
+        raise UserError(
+            "--eval_split: held_out needs a run trained with --mnist_split=train and a "
+            f"--train_size below {len(images)}"
+        )
+    return (images[used], labels[used]), (images[held_out], labels[held_out])
+
+
+# --eval_split -> (run, training images and labels) -> (those for training, those to compare with).
+SPLITS = {"test": _test_split, "held_out": _held_out_split}
 
 
 def seen_test_images(run: TrainedRun, figure: str) -> List[str]:
@@ -63,9 +87,11 @@ class LabeledData:
         reference: the test images, which all others are compared with.
         real: (what they are, real images to measure the same way).
         notes: lines about the figures.
+        in_blocks: whether the samples are too many to be in memory together.
     """
 
     def __init__(self, run: TrainedRun) -> None:
+        self.in_blocks = run.config.eval_samples > AT_ONCE and run.sizes.num_classes > 0
         train, test = labeled_splits(run)
         self._session_config = run.device.session_config
         self._classifier = open_classifier(
@@ -124,7 +150,10 @@ class ImageData:
         reference: the first `--eval_samples` images, or all if there are fewer.
         real: (what they are, as many other images of the set), or None if there are fewer.
         notes: lines about the figures.
+        in_blocks: False; there are never more samples than real images.
     """
+
+    in_blocks = False
 
     def __init__(self, run: TrainedRun) -> None:
         self._run = run

@@ -6,7 +6,14 @@ from typing import Dict
 import utils
 from config import RESULTS_FILE, Config
 from inference import features, results
-from inference.eval_data import SEED, labeled_splits, open_eval_data, seen_test_images
+from inference.eval_data import (
+    SEED,
+    labeled_splits,
+    open_eval_data,
+    random_classes,
+    seen_test_images,
+)
+from inference.many_samples import nearest_neighbor_error
 from inference.metrics import measure
 from inference.trained_run import TrainedRun, open_run
 from options import UserError
@@ -61,14 +68,30 @@ def _measure_checkpoints(run: TrainedRun) -> None:
         what, sample = data.real
         figures = measure(sample, data.reference, progress=progress)
         _say(what, figures)
-        entry = dict(figures, samples=len(sample.features), network=sample.network)
+        entry = dict(
+            figures,
+            samples=len(sample.features),
+            network=sample.network,
+            split=run.config.eval_split,
+        )
         results.add(folder, {"real": [entry]})
     for checkpoint in reversed(run.checkpoints):
-        sample = data.generated(run.at(checkpoint))
-        figures = measure(sample, data.reference, progress=progress)
-        _say(f"step {checkpoint.step}, {len(sample.features)} samples", figures)
-        measured_on = {"step": checkpoint.step, "samples": len(sample.features), "seed": SEED}
-        entry = dict(figures, network=sample.network, **measured_on)
+        entry = {
+            "step": checkpoint.step,
+            "seed": SEED,
+            "batch_norm": run.config.batch_norm,
+            "split": run.config.eval_split,
+        }
+        if data.in_blocks:
+            classes = random_classes(run, run.config.eval_samples)
+            error = nearest_neighbor_error(run.at(checkpoint), data.reference, classes)
+            entry["samples"], figures = len(classes), {"one_nn_error": error}
+        else:
+            sample = data.generated(run.at(checkpoint))
+            figures = measure(sample, data.reference, progress=progress)
+            entry.update(samples=len(sample.features), network=sample.network)
+        _say(f"step {checkpoint.step}, {entry['samples']} samples", figures)
+        entry.update(figures)
         results.add(folder, {"checkpoints": [entry], "notes": data.notes})
 
 

@@ -1,8 +1,9 @@
 """metrics.json: all that `--evaluate` measured of a run, as a file, a plot and a table.
 
 An object with the lists `checkpoints`, `real` and `features`, whose entries are objects of figures.
-What an entry was measured on is in it too: `step`, `samples`, `seed` and `network` (whose features
-`frechet` and `kid` compare), as far as they matter. An entry replaces the one that agrees in these.
+What an entry was measured on is in it too: `step`, `samples`, `seed`, `network` (whose features
+`frechet` and `kid` compare), `batch_norm` and `split`, as far as they matter. An entry
+replaces the one that agrees in these.
 """
 
 import json
@@ -16,7 +17,9 @@ from options import UserError
 
 CURVE_FILE = "metrics.png"
 LISTS = ("checkpoints", "real", "features")
-KEYS = ("step", "samples", "seed", "network")
+KEYS = ("step", "samples", "seed", "network", "batch_norm", "split")
+# What entries that do not say it were measured with.
+BEFORE = {"batch_norm": "moving", "split": "test"}
 
 Entry = Dict[str, Any]  # figures by name, and what they were measured on
 
@@ -84,16 +87,12 @@ def _key(entry: Entry) -> Tuple[str, ...]:
     """What an entry was measured on, in an order for people: by number of samples, then by step."""
     numbers = [entry.get(name) for name in ("samples", "step", "seed")]
     sortable = [f"{number:020d}" if isinstance(number, int) else "" for number in numbers]
-    return (*sortable, str(entry.get("network", "")))
+    return (*sortable, *[str(entry.get(name, BEFORE.get(name, ""))) for name in KEYS[3:]])
 
 
 def _plot(path: str, entries: List[Entry], last: Entry) -> None:
     """Plots the figures of the checkpoints that were measured the way `last` was."""
-    alike = [
-        entry
-        for entry in entries
-        if all(entry.get(name) == last.get(name) for name in KEYS if name != "step")
-    ]
+    alike = [entry for entry in entries if _key(dict(entry, step=0)) == _key(dict(last, step=0))]
     curves = {}
     for name, metric in METRICS.items():
         values = [entry[name] for entry in alike if name in entry]
@@ -130,6 +129,9 @@ def table(found: Dict[str, Any]) -> Dict[str, Any]:
     for label, entry in entries:
         if "samples" in entry:
             label += f", {entry['samples']} samples"
+        label += "".join(
+            f", {entry[name]}" for name in BEFORE if entry.get(name, BEFORE[name]) != BEFORE[name]
+        )
         values = [entry.get(name) for name in columns]
         rows.append((label, [f"{v:.4g}" if utils.is_number(v) else "" for v in values]))
     notes = found["notes"] + [

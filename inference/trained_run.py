@@ -17,6 +17,8 @@ from config import OPTIONS, OPTIONS_FILE, RUN_OPTIONS, Config
 from devices.device import Device, open_device
 from flags_file import read_options, saved_runs
 from inference import reference_weights
+from inference.averaged_weights import load_average
+from inference.batch_norm import BATCH_NORM
 from inference.held import held_checkpoints
 from inference.seeds import labels_of, latents_of
 from options import UserError
@@ -68,6 +70,8 @@ class TrainedRun:
     def restored_session(self) -> Iterator[tf.Session]:
         """A session of the default graph, whose variables have the run's weights.
 
+        The generator has the average of its weights if the run kept one.
+
         Raises:
             UserError: the checkpoint is damaged or does not fit the graph.
         """
@@ -77,6 +81,7 @@ class TrainedRun:
                 saver.restore(session, self.checkpoint)
             except checkpoint.Damaged as damage:
                 raise UserError(f"--out_name: {damage}")
+            load_average(session, self.checkpoint.prefix)
             yield session
 
     @contextlib.contextmanager
@@ -86,8 +91,10 @@ class TrainedRun:
         with tf.Graph().as_default():
             z = tf.placeholder(tf.float32, [None, self.sizes.z_dim], "z")
             y = self.label_placeholder()
-            images = networks.generator(z, y, training=False)
+            batch_norm = BATCH_NORM[self.config.batch_norm]
+            images = networks.generator(z, y, training=batch_norm.training)
             with self.restored_session() as session:
+                batch_norm.prepare(self, session)
 
                 def run_chunk(latents, labels):
                     feed = {z: latents} if y is None else {z: latents, y: labels}
@@ -97,7 +104,9 @@ class TrainedRun:
 
 
 class Generator:
-    """A trained generator. The image of a row depends on its z and y alone, bit for bit.
+    """A trained generator.
+
+    The image of a row depends on its z and y alone, bit for bit, unless `--batch_norm=batch`.
 
     Attributes:
         config: the run's.
@@ -255,7 +264,7 @@ def _with_sample_dir(config: Config, folder: Optional[str]) -> Config:
 def in_chunks(function: Callable[..., np.ndarray], *inputs: np.ndarray) -> np.ndarray:
     """Calls `function` on `CHUNK` rows at a time and joins the results.
 
-    The last rows are padded with zeros.
+    The last rows are padded with copies of themselves.
 
     Args:
         function: arrays [CHUNK, ...] -> array [CHUNK, ...], each row from that row of the inputs.
@@ -265,9 +274,6 @@ def in_chunks(function: Callable[..., np.ndarray], *inputs: np.ndarray) -> np.nd
     for start in range(0, len(inputs[0]), CHUNK):
         parts = [array[start : start + CHUNK] for array in inputs]
         filled = len(parts[0])
-        padded = [
-            np.concatenate([part, np.zeros((CHUNK - filled,) + part.shape[1:], part.dtype)])
-            for part in parts
-        ]
+        padded = [np.resize(part, (CHUNK,) + part.shape[1:]) for part in parts]
         results.append(function(*padded)[:filled])
     return np.concatenate(results)

@@ -21,7 +21,8 @@ def test_nearest_neighbor_error_of_constructed_points():
 
 
 def test_nearest_neighbor_is_that_of_all_distances(monkeypatch):
-    monkeypatch.setattr(distances, "NEIGHBOR_BLOCK", 7)
+    monkeypatch.setattr(distances, "QUERY_BLOCK", 7)
+    monkeypatch.setattr(distances, "POINT_BLOCK", 40)
     random = np.random.RandomState(1)
     images, tests = [
         random.randint(0, 256, (count, 28, 28, 1)).astype(np.uint8) for count in (90, 50)

@@ -1,0 +1,26 @@
+"""The moving average of a generator's weights, which `--g_ema` keeps during training."""
+
+import tensorflow.compat.v1 as tf
+
+import model
+from plain_prefix import plain_prefix
+
+
+def load_average(session: tf.Session, prefix: str) -> None:
+    """Gives the generator of the default graph the average of its weights.
+
+    Without effect if the checkpoint has none, or if there is no generator in the graph.
+
+    Args:
+        prefix: of the checkpoint, which has been restored.
+    """
+    variables = [
+        *model.variables_of("generator", trainable=True),
+        *model.variables_of("generator", trainable=False),
+    ]
+    with plain_prefix(prefix) as path:
+        reader = tf.train.load_checkpoint(path)
+        if not reader.has_tensor(model.average_name("generator/steps")):
+            return
+        for variable in variables:
+            variable.load(reader.get_tensor(model.average_name(variable.op.name)), session)

@@ -1,0 +1,121 @@
+"""The 1-NN error of so many samples that they are never in memory together.
+
+Samples are drawn and compared block by block; of each test image only the nearest sample so far is
+kept. This is saved after each block, so that an evaluation that was killed goes on where it was.
+"""
+
+import hashlib
+import json
+import os
+import time
+import zipfile
+from typing import Tuple
+
+import numpy as np
+
+import utils
+from inference.distances import NearestNeighbors
+from inference.metrics import ImageSample
+from inference.seeds import latents_of
+from inference.trained_run import CHUNK, TrainedRun
+from options import UserError
+
+FOLDER = "evaluation"
+AT_ONCE = 200_000  # samples; up to this number, all are in memory together and all metrics measured
+BLOCK = 256 * CHUNK
+SECONDS_BETWEEN_LINES = 60
+
+
+def nearest_neighbor_error(run: TrainedRun, reference: ImageSample, classes: np.ndarray) -> float:
+    """The 1-NN error, in percent, of one sample of each class on the images of `reference`.
+
+    It equals that of `inference.distances.nearest_neighbor_error` on all samples at once.
+
+    Args:
+        classes: integers [N]; the samples are those of the seeds 0 to N - 1.
+
+    Raises:
+        UserError: the state cannot be saved.
+    """
+    assert reference.images is not None and reference.labels is not None
+    state = _State(run, reference, len(classes))
+    neighbors, first = state.read(reference.images)
+    progress = _Progress(first, len(classes))
+    with run.open_generator() as generator:
+        for start in range(first, len(classes), BLOCK):
+            block = classes[start : start + BLOCK]
+            z = latents_of(run.config, range(start, start + len(block)))
+            neighbors.add(generator.pixels_of(z, block), block)
+            state.write(neighbors, start + len(block))
+            progress.say(start + len(block))
+    state.remove()
+    return neighbors.error(reference.labels)
+
+
+class _State:
+    """The file with the nearest samples so far, in the run's folder."""
+
+    def __init__(self, run: TrainedRun, reference: ImageSample, count: int) -> None:
+        folder = os.path.join(run.config.run_dir, FOLDER)
+        self._path = os.path.join(folder, f"neighbors_{run.checkpoint.step:08d}.npz")
+        self._of = json.dumps(
+            {
+                "checkpoint": [run.checkpoint.step, run.checkpoint.state],
+                "batch_norm": run.config.batch_norm,
+                "samples": count,
+                "images": hashlib.sha256(reference.images.tobytes()).hexdigest(),
+            },
+            sort_keys=True,
+        )
+
+    def read(self, images: np.ndarray) -> Tuple[NearestNeighbors, int]:
+        """(the neighbors of `images` so far, the number of samples that they come from)."""
+        neighbors = NearestNeighbors(images)
+        if not os.path.isfile(self._path):
+            return neighbors, 0
+        try:
+            with np.load(self._path, allow_pickle=False) as file:
+                if str(file["of"]) == self._of:
+                    neighbors.nearness[:] = file["nearness"]
+                    neighbors.labels[:] = file["labels"]
+                    return neighbors, int(file["done"])
+                reason = "of another evaluation"
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            reason = f"damaged ({error})"
+        utils.warn(f"{self._path}: {reason}: the comparison starts anew")
+        return NearestNeighbors(images), 0
+
+    def write(self, neighbors: NearestNeighbors, done: int) -> None:
+        try:
+            with utils.atomic_path(self._path) as partial, open(partial, "wb") as file:
+                np.savez(
+                    file,
+                    of=np.array(self._of),
+                    done=np.array(done),
+                    nearness=neighbors.nearness,
+                    labels=neighbors.labels,
+                )
+        except OSError as error:
+            raise UserError(f"--out_dir: {error}")
+
+    def remove(self) -> None:
+        if os.path.exists(self._path):
+            os.remove(self._path)
+
+
+class _Progress:
+    """Says how many samples were compared, and how long the others will take."""
+
+    def __init__(self, first: int, count: int) -> None:
+        self._first, self._count = first, count
+        self._started = self._said = time.time()
+        if first:
+            utils.say(f"1-NN: resumed after {first:,} of {count:,} samples")
+
+    def say(self, done: int) -> None:
+        now = time.time()
+        if now - self._said < SECONDS_BETWEEN_LINES:
+            return
+        self._said = now
+        left = (now - self._started) / (done - self._first) * (self._count - done)
+        utils.say(f"1-NN: {done:,} of {self._count:,} samples, {left / 60:.0f} min left")

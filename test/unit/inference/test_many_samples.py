@@ -1,0 +1,53 @@
+"""--eval_samples beyond what fits in memory: block by block, resumable, the same figure."""
+
+import numpy as np
+import pytest
+from small_runs import make_run
+
+from inference import distances, many_samples
+from inference.metrics import ImageSample
+from inference.trained_run import open_run
+
+TESTS = np.random.RandomState(1).randint(0, 256, (40, 28, 28, 1)).astype(np.uint8)
+CLASSES = np.random.RandomState(0).randint(0, 10, 300)
+REFERENCE = ImageSample(np.zeros((40, 1)), "none", TESTS, np.arange(40) % 10)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setattr(many_samples, "BLOCK", 64)
+    monkeypatch.setattr(many_samples, "SECONDS_BETWEEN_LINES", 0)
+    with open_run(make_run(tmp_path, "mnist")) as run:
+        yield run
+
+
+def at_once(run):
+    with run.open_generator() as generator:
+        images = np.concatenate(list(generator.draw(range(300), CLASSES)))
+    return distances.nearest_neighbor_error((images, CLASSES), (TESTS, REFERENCE.labels))
+
+
+def test_block_by_block_equals_at_once(run, capsys):
+    assert many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES) == at_once(run)
+    assert "1-NN: 64 of 300 samples, 0 min left" in capsys.readouterr().out
+
+
+def test_a_killed_evaluation_goes_on_where_it_was(run, monkeypatch, capsys):
+    add, added = distances.NearestNeighbors.add, []
+
+    def add_until_killed(self, images, labels):
+        if len(added) == 2:
+            raise KeyboardInterrupt
+        added.append(len(labels))
+        add(self, images, labels)
+
+    monkeypatch.setattr(distances.NearestNeighbors, "add", add_until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES)
+    monkeypatch.setattr(distances.NearestNeighbors, "add", add)
+    error = many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES)
+    assert "resumed after 128 of 300 samples" in capsys.readouterr().out
+    assert error == at_once(run)
+    other = CLASSES[::-1].copy()
+    many_samples.nearest_neighbor_error(run, REFERENCE, other)
+    assert "resumed" not in capsys.readouterr().out  # the state is gone once the figure is there
