@@ -19,8 +19,7 @@ from plain_prefix import plain_prefix
 from regular_file import open_regular, read_text
 
 PREFIX = "DCGAN.model"
-# However few the user wants to keep: if the newest turns out to be damaged, there is one more.
-MIN_KEPT = 2
+MIN_KEPT = 2  # however few the user wants to keep: if the newest is damaged, there is one more
 _PARTS = (".index", ".data-00000-of-00001")
 STATISTICS = ".batch_norm.npz"  # ends the file that `inference.batch_norm` puts beside a checkpoint
 
@@ -284,11 +283,7 @@ def _point_to(folder, prefix):
 def _delete_old(folder, step, keep):
     """Deletes all but the newest `keep` up to `step`; later ones are damaged and do not count."""
     for checkpoint in [each for each in kept(folder) if each.step <= step][keep:]:
-        for part in (
-            ".json",
-            *_PARTS,
-            STATISTICS,
-        ):  # the manifest first: never a manifest without files
+        for part in (".json", *_PARTS, STATISTICS):  # the manifest first: none without files
             _remove(checkpoint.prefix + part)
 
 

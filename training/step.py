@@ -70,7 +70,7 @@ def build_train_step(
         AssertionError: a gradient or a batch norm statistic belongs to the wrong network or none.
     """
     build = _fused if fused else _separate
-    plan = _Plan(g_updates, UPDATE_BATCHES[updates])
+    plan = _Plan(g_updates, updates)
     runs, watched = build(networks, batch, d_optimizer, g_optimizer, ranks, plan)
     runs = tuple(_with_means(fetches, ranks) for fetches in runs)
     step = TrainStep(runs, watched, dict(d_optimizer.readings(), **g_optimizer.readings()))
@@ -110,7 +110,10 @@ class _Plan(NamedTuple):
     """How often G is updated in a step, and on what; see `build_train_step`."""
 
     g_updates: int
-    batches_of: Callable[[Batch], Tuple[Batch, Batch]]
+    updates: str
+
+    def batches_of(self, batch):
+        return UPDATE_BATCHES[self.updates](batch)
 
 
 def _fused(networks, batch, d_optimizer, g_optimizer, ranks, plan):

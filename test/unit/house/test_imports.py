@@ -57,6 +57,7 @@ MAY_IMPORT = {
         "inference",
         "checkpoint",
         "plain_prefix",
+        "regular_file",
         "datasets",
         "devices",
         "training.curves",

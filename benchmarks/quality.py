@@ -1,0 +1,249 @@
+"""Image quality on MNIST: trains a recipe for several seeds and measures chosen epochs.
+
+    python benchmarks/quality.py --preset=reference --seeds=1,2,3 --epochs=25 --measure=1,5,10,25
+    python benchmarks/quality.py --preset=paper_mnist --epochs=200 --measure=25,50,100,200 --held_out
+
+It runs `main.py --train` and `main.py --evaluate=all` and nothing else. After a kill, the same
+command goes on: trainings resume at their last checkpoint, and what was measured is kept. It writes
+quality-PRESET.md (a table: mean and spread over the seeds) and quality-PRESET.png into --out.
+"""
+
+import argparse
+import glob
+import os
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any, Dict, List, Tuple
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+
+import checkpoint  # noqa: E402
+import utils  # noqa: E402
+from config import OPTIONS  # noqa: E402
+from flags_file import read_preset  # noqa: E402
+from inference import results  # noqa: E402
+from options import UserError  # noqa: E402
+
+TRAIN_IMAGES = 60_000
+MEASURED = "measured"  # folder of the chosen epochs' checkpoints, in a run's folder
+SECONDS_BETWEEN_LOOKS = 2.0
+FIGURES = ("one_nn_error", "label_agreement", "frechet")
+
+
+class Plan:
+    """What is trained and measured.
+
+    Attributes:
+        steps: epoch -> the training step at its end, of the epochs to measure.
+    """
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        preset = {} if arguments.preset == "reference" else read_preset(arguments.preset)
+        size = arguments.train_size or preset.get("train_size") or TRAIN_IMAGES
+        batch = preset.get("batch_size") or OPTIONS["batch_size"].default
+        self.batch_norm = arguments.batch_norm or preset.get("batch_norm") or "moving"
+        self.steps_per_epoch = min(size, TRAIN_IMAGES) // batch
+        self.steps = {epoch: epoch * self.steps_per_epoch for epoch in arguments.measure}
+
+    def run_dir(self, seed: int) -> str:
+        """The folder of a seed's run."""
+        return os.path.join(self.arguments.out, self._name(seed))
+
+    def _name(self, seed: int) -> str:
+        return f"{self.arguments.preset}-seed{seed}"
+
+    def train_command(self, seed: int) -> List[str]:
+        """The command that trains a seed, or goes on with it."""
+        recipe = (
+            [] if self.arguments.preset == "reference" else [f"--config={self.arguments.preset}"]
+        )
+        size = self.arguments.train_size
+        return [
+            *self._common(seed, "--train", *recipe),
+            "--dataset=mnist",
+            "--mnist_split=train",
+            *([f"--train_size={size}"] if size else []),
+            f"--epoch={self.arguments.epochs}",
+            f"--seed={seed}",
+            f"--ckpt_freq={self.steps_per_epoch}",
+            f"--sample_freq={self.steps_per_epoch}",
+        ]
+
+    def evaluate_command(self, seed: int) -> List[str]:
+        """The command that measures the chosen epochs of a seed."""
+        return [
+            *self._common(seed, "--evaluate=all", f"--checkpoint_dir={MEASURED}"),
+            f"--eval_samples={self.arguments.samples}",
+            f"--eval_split={self.split}",
+            f"--batch_norm={self.batch_norm}",
+        ]
+
+    @property
+    def split(self) -> str:
+        return "held_out" if self.arguments.held_out else "test"
+
+    def _common(self, seed: int, *flags: str) -> List[str]:
+        data = [f"--data_path={self.arguments.data_path}"] if self.arguments.data_path else []
+        where = [f"--out_dir={self.arguments.out}", f"--out_name={self._name(seed)}"]
+        return [sys.executable, os.path.join(ROOT, "main.py"), *flags, *data, *where]
+
+
+def keep_chosen(plan: Plan, seed: int) -> None:
+    """Gives the checkpoints of the chosen epochs second names, before training deletes them."""
+    folder = plan.run_dir(seed)
+    os.makedirs(os.path.join(folder, MEASURED), exist_ok=True)
+    for found in checkpoint.kept(os.path.join(folder, "checkpoint")):
+        if found.step not in plan.steps.values():
+            continue
+        paths = glob.glob(glob.escape(found.prefix) + ".*")
+        for path in sorted(paths, key=lambda path: path.endswith(".json")):  # the manifest last
+            target = os.path.join(folder, MEASURED, os.path.basename(path))
+            if not os.path.exists(target):
+                os.link(path, target)
+
+
+def train(plan: Plan, seed: int) -> None:
+    """Trains a seed to its end; nothing to do if it is trained and its epochs are kept.
+
+    Raises:
+        UserError: the training failed.
+    """
+    kept = {each.step for each in checkpoint.kept(os.path.join(plan.run_dir(seed), MEASURED))}
+    if kept.issuperset(plan.steps.values()):
+        return
+    os.makedirs(plan.run_dir(seed), exist_ok=True)
+    log = os.path.join(plan.run_dir(seed), "quality.log")
+    with open(log, "a") as file:
+        process = subprocess.Popen(plan.train_command(seed), stdout=file, stderr=file)
+        try:
+            while process.poll() is None:
+                keep_chosen(plan, seed)
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+        finally:
+            if process.poll() is None:
+                process.terminate()  # it saves a checkpoint first
+                process.wait()
+    keep_chosen(plan, seed)
+    if process.returncode != 0:
+        raise UserError(
+            f"seed {seed}: training ended with exit code {process.returncode}; see {log}"
+        )
+
+
+def entries_of(plan: Plan, seed: int) -> Dict[int, Dict[str, Any]]:
+    """epoch -> the figures of a seed that this plan asks for and that were measured."""
+    epochs = {step: epoch for epoch, step in plan.steps.items()}
+    found = results.read(plan.run_dir(seed)).get("checkpoints", [])
+    return {
+        epochs[entry["step"]]: entry
+        for entry in found
+        if entry["step"] in epochs
+        and entry.get("samples") == plan.arguments.samples
+        and entry.get("split", "test") == plan.split
+        and entry.get("batch_norm", "moving") == plan.batch_norm
+    }
+
+
+def measure(plan: Plan, seed: int) -> None:
+    """Measures the chosen epochs of a seed unless they were.
+
+    Raises:
+        UserError: the evaluation failed.
+    """
+    if set(entries_of(plan, seed)) == set(plan.steps):
+        return
+    code = subprocess.call(plan.evaluate_command(seed))
+    if code != 0:
+        raise UserError(f"seed {seed}: evaluation ended with exit code {code}")
+
+
+def table(plan: Plan) -> Tuple[str, Dict[str, Any]]:
+    """(a Markdown table of what was measured so far, the curves of its means)."""
+    lines = [
+        f"`{plan.arguments.preset}`, seeds {plan.arguments.seeds}, {plan.arguments.samples} samples, "
+        f"compared with the {plan.split} images, batch norm {plan.batch_norm}",
+        "",
+        "| Epoch | Seeds | "
+        + " | ".join(f"{name}: mean (lowest to highest)" for name in FIGURES)
+        + " |",
+        "|---" * (2 + len(FIGURES)) + "|",
+    ]
+    per_seed = [entries_of(plan, seed) for seed in plan.arguments.seeds]
+    curves: Dict[str, Any] = {}
+    for epoch in sorted(plan.steps):
+        entries = [each[epoch] for each in per_seed if epoch in each]
+        cells = []
+        for name in FIGURES:
+            values = [entry[name] for entry in entries if name in entry]
+            cells.append(_cell(values))
+            if values and name == "one_nn_error":
+                epochs, means = curves.setdefault("1-NN error (%)", ([], []))
+                epochs.append(epoch)
+                means.append(statistics.mean(values))
+        lines.append(f"| {epoch} | {len(entries)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n", curves
+
+
+def _cell(values: List[float]) -> str:
+    if not values:
+        return "not measured"
+    return f"{statistics.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def write(plan: Plan) -> None:
+    """Writes the table and the curve of what was measured so far."""
+    text, curves = table(plan)
+    path = os.path.join(plan.arguments.out, f"quality-{plan.arguments.preset}")
+    utils.write_text(path + ".md", text)
+    if curves:
+        utils.plot_curves(
+            path + ".png", curves, xlabel="epoch", ylabel="%", title=plan.arguments.preset
+        )
+    print(text)
+
+
+def parse(argv: List[str]) -> argparse.Namespace:
+    """The arguments of a command line."""
+
+    def numbers(text):
+        return [int(number) for number in text.split(",")]
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="reference", help="reference, or of configs/presets")
+    parser.add_argument("--seeds", type=numbers, default=[1, 2, 3])
+    parser.add_argument("--epochs", type=int, default=25, help="to train")
+    parser.add_argument("--measure", type=numbers, default=[1, 5, 10, 25], help="epochs to measure")
+    parser.add_argument("--samples", type=int, default=50_000)
+    parser.add_argument("--batch_norm", default="", help="the default is the preset's")
+    parser.add_argument("--train_size", type=int, default=0, help="images to train on")
+    parser.add_argument(
+        "--held_out", action="store_true", help="compare with training images that are left out"
+    )
+    parser.add_argument("--data_path", default="", help="the folder of MNIST")
+    parser.add_argument("--out", default="out/quality", type=os.path.abspath)
+    arguments = parser.parse_args(argv)
+    if max(arguments.measure) > arguments.epochs:
+        parser.error(f"--measure: epoch {max(arguments.measure)} is beyond --epochs")
+    return arguments
+
+
+def main(argv: List[str]) -> int:
+    """Trains and measures one seed after the other; returns the exit code."""
+    try:
+        plan = Plan(parse(argv))
+        for seed in plan.arguments.seeds:
+            train(plan, seed)
+            measure(plan, seed)
+            write(plan)
+    except UserError as error:
+        print(f"quality.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,53 @@
+"""benchmarks/quality.py: its commands, the checkpoints it keeps, its table."""
+
+import os
+import sys
+
+import pytest
+from paths import ROOT
+from small_runs import make_run, write_checkpoint
+
+import checkpoint
+import main
+from datasets.registry import open_dataset
+from flags_file import read_options
+from inference import results
+
+sys.path.insert(0, os.path.join(ROOT, "benchmarks"))
+import quality  # noqa: E402
+
+
+def plan_of(tmp_path, *arguments):
+    return quality.Plan(quality.parse([f"--out={tmp_path}", "--seeds=1,2", *arguments]))
+
+
+@pytest.mark.parametrize("preset", ["reference", "paper_mnist", "best_mnist"])
+def test_the_commands_are_those_of_main(tmp_path, preset):
+    plan = plan_of(tmp_path, f"--preset={preset}", "--held_out", "--train_size=50000")
+    config = main.parse(plan.train_command(1)[1:])
+    assert (config.train, config.mnist_split, config.train_size) == (True, "train", 50000)
+    assert plan.steps[25] == 25 * (50000 // config.batch_size)
+    asked = main.parse(plan.evaluate_command(1)[1:])
+    assert (asked.evaluate, asked.eval_split, asked.eval_samples) == ("all", "held_out", 50000)
+    assert asked.batch_norm == config.batch_norm
+
+
+def test_chosen_epochs_outlive_the_training_and_are_tabulated(tmp_path):
+    plan = plan_of(tmp_path, "--measure=1,2", "--epochs=2")
+    asked = make_run(tmp_path, "mnist", steps=(), name="reference-seed1")
+    saved = read_options(os.path.join(plan.run_dir(1), "FLAGS.json"))
+    config, _ = open_dataset(asked.replace(out_name="reference-seed1").with_saved(saved))
+    for step in (1, 937, 1000, 1874):
+        write_checkpoint(config, step)
+    quality.keep_chosen(plan, 1)
+    folder = os.path.join(plan.run_dir(1), quality.MEASURED)
+    assert [each.step for each in checkpoint.sound(folder, warn=pytest.fail)] == [1874, 937]
+    quality.train(plan, 1)  # nothing to do: no process is started
+    assert "| 1 | 0 | not measured" in quality.table(plan)[0]
+    for seed, error in ((1, 4.0), (2, 5.0)):
+        os.makedirs(plan.run_dir(seed), exist_ok=True)
+        entry = {"step": 937, "samples": 50000, "one_nn_error": error}
+        results.add(plan.run_dir(seed), {"checkpoints": [entry, dict(entry, samples=9)]})
+    text, curves = quality.table(plan)
+    assert "| 1 | 2 | 4.50 (4.00 to 5.00) |" in text
+    assert curves == {"1-NN error (%)": ([1], [4.5])}
