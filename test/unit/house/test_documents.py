@@ -1,6 +1,8 @@
 """The documents: links, flags and commands are true."""
 
+import glob
 import os
+import re
 import subprocess
 import sys
 
@@ -24,6 +26,14 @@ import main
 from launch.arguments import OWN, PASSED_ON, SEVERAL
 
 DOCUMENTS = documents()
+CODE = re.compile(r"`([\w./-]+)`")
+AVOIDED = re.compile(
+    r"\b(?:pictures?|no number|to the bit|without a word|takes? up|colour\w*|grey|centre\w*"
+    r"|behaviour\w*|labelled|neighbour\w*|a mistake of)\b",
+    re.IGNORECASE,
+)
+# Of a file that a user or a contributor makes.
+PLACEHOLDER = re.compile(r"NAME|DIR|/output/")
 # Flags of other programs that the documents mention.
 NOT_OURS = {"build-arg", "framework", "input_shape", "model", "output", "host", "logdir"}
 
@@ -52,6 +62,36 @@ def test_links_and_images_exist(path):
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if path != "CHANGELOG.md"])
 def test_flags_in_prose_exist(path):
     assert not set(FLAG.findall(prose(path))) - all_flags()
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if path != "CHANGELOG.md"])
+def test_files_of_the_project_in_prose_exist(path):
+    folders = [name for name in os.listdir(ROOT) if os.path.isdir(os.path.join(ROOT, name))]
+    named = set(CODE.findall(prose(path)))
+    files = [each for each in named if each.split("/")[0] in set(folders) - {"out", "data"}]
+    files = [each for each in files if "/" in each and not PLACEHOLDER.search(each)]
+    assert not [each for each in files if not os.path.exists(os.path.join(ROOT, each))]
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if path != "CHANGELOG.md"])
+def test_the_words_are_those_of_the_field(path):
+    """docs/DESIGN.md, "Words"."""
+    assert not AVOIDED.findall(prose(path))
+
+
+@pytest.mark.parametrize("path", ["CONTRIBUTING.md", "docs/DESIGN.md"])
+def test_names_of_tables_exist(path):
+    """Such as `LOSSES`: assigned in one of the modules."""
+    names = [each for each in CODE.findall(prose(path)) if each.isupper() and "." not in each]
+    for name in names:
+        assert any(re.search(rf"^{name}\b.* = ", text, re.MULTILINE) for text in module_texts()), (
+            name
+        )
+
+
+def module_texts():
+    paths = glob.glob(os.path.join(ROOT, "*.py")) + glob.glob(os.path.join(ROOT, "*", "*.py"))
+    return [read(path) for path in paths]
 
 
 def fault(command):
