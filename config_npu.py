@@ -1,7 +1,7 @@
 """The options that only an Ascend NPU pays attention to; a part of `config.Config`."""
 
 import dataclasses
-from typing import Optional
+from typing import Optional, Tuple
 
 from options import option
 
@@ -9,6 +9,7 @@ PRECISION_MODES = (
     "allow_mix_precision", "allow_fp32_to_fp16", "force_fp16", "must_keep_origin_dtype", "force_fp32",
     "cube_fp16in_fp32out", "allow_mix_precision_fp16", "allow_mix_precision_bf16", "allow_fp32_to_bf16",
 )  # fmt: skip
+PRECISION_MODES_V2 = ("fp16", "origin", "cube_fp16in_fp32out", "mixed_float16", "mixed_bfloat16")
 
 
 # fmt: off
@@ -18,6 +19,8 @@ class NpuOptions:
 
     precision_mode: str = option("allow_mix_precision", "How precision may be lowered.", section="Ascend NPU",
         choices=PRECISION_MODES, npu_only=True)
+    precision_mode_v2: Optional[str] = option(None, "The same under newer names; instead of --precision_mode.",
+        choices=PRECISION_MODES_V2, npu_only=True, replaces="precision_mode")
     loss_scale: str = option("dynamic", "With a mode that computes in float16: dynamic, off or a number.",
         npu_only=True, high=40)
     modify_mixlist: Optional[str] = option(None, "The mixlist file, or off. The default is configs/ops_info.json.",
@@ -33,11 +36,30 @@ class NpuOptions:
     data_dump_path: str = option("./data_dump", "Where to.", path=True, npu_only=True, may_change=True,
         switch="data_dump_flag")
     dump_mode: str = option("all", "Which data.", choices=("all", "input", "output"), npu_only=True, may_change=True)
+    dump_data: Optional[str] = option(None, "Dump whole tensors or statistics of them.", choices=("tensor", "stats"),
+        npu_only=True, may_change=True)
+    dump_layer: Optional[str] = option(None, "Of which operators: names with blanks between.", npu_only=True, may_change=True)
     profiling_options: Optional[str] = option(None, "Profiling options as JSON.", npu_only=True, may_change=True)
     auto_tune_mode: Optional[str] = option(None, "Such as RL,GA.", npu_only=True, may_change=True,
         other_names=("autotune",))
     op_select_implmode: Optional[str] = option(None, "Which implementations.",
         choices=("high_precision", "high_performance"), npu_only=True, may_change=True)
+    aoe_mode: Optional[str] = option(None, "Tuning, after --auto_tune_mode: 1 subgraphs, 2 operators, 4 the split of gradients.",
+        choices=("1", "2", "4"), npu_only=True, may_change=True)
+    op_precision_mode: Optional[str] = option(None, "The .ini file of operators' precision, after --op_select_implmode.",
+        path=True, npu_only=True, may_change=True)
+    customize_dtypes: Optional[str] = option(None, "The file of operators' data types.", path=True, npu_only=True, may_change=True)
+    jit_compile: Optional[str] = option(None, "Whether operators are compiled for their shapes.",
+        choices=("true", "false", "auto"), npu_only=True, may_change=True)
+    op_compiler_cache_mode: Optional[str] = option(None, "The cache of compiled operators; force empties it first.",
+        choices=("enable", "force", "disable"), npu_only=True, may_change=True)
+    op_compiler_cache_dir: Optional[str] = option(None, "Its folder.", path=True, npu_only=True, may_change=True)
+    op_debug_config: Optional[str] = option(None, "The file of operator debugging options.", path=True, npu_only=True, may_change=True)
+    hcom_parallel: Optional[bool] = option(None, "Overlap collectives with the backward pass.", npu_only=True, may_change=True)
+    hccl_timeout: Optional[int] = option(None, "Seconds that a collective waits for the other ranks.", low=1, high=(1 << 31) - 1,
+        npu_only=True, may_change=True)
+    npu_option: Tuple[str, ...] = option((), "KEY=VALUE: another session option; can be repeated. docs/ascend.md lists the keys.",
+        npu_only=True, may_change=True)
     session_device_id: Optional[int] = option(None, "The device of this process.", low=0, high=1023,
         npu_only=True, may_change=True,
         other_names=("device_id",))

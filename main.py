@@ -50,6 +50,11 @@ def define_flags(values: flags.FlagValues) -> None:
             continue
         if option.kind is bool:
             flags.DEFINE_boolean(option.flag, option.default, option.declared.help, values)
+        elif option.kind is tuple:
+            flags.DEFINE_multi(
+                _Parser(option), flags.ArgumentSerializer(), option.flag, option.default,
+                option.declared.help, values,
+            )  # fmt: skip
         else:
             flags.DEFINE(
                 _Parser(option), option.flag, option.default, option.declared.help, values,
@@ -75,7 +80,7 @@ def help_text(*, every: bool) -> str:
 
 def _help_of(option: NamedOption) -> str:
     name = f"--[no]{option.flag}" if option.kind is bool else f"--{option.flag}"
-    notes = [] if option.default in (None, "", False) else [f"default {option.default}"]
+    notes = [] if option.default in (None, "", False, ()) else [f"default {option.default}"]
     if option.declared.choices:
         notes.insert(0, " | ".join(option.declared.choices))
     elif option.kind in (int, float) and option.declared.low is not None:
@@ -92,10 +97,13 @@ def config_from_flags(values: flags.FlagValues) -> Config:
             value = values[option.flag].value
             if option.declared.path and value is not None and value not in option.declared.words:
                 value = _absolute(option.flag, value)
-            fields[name] = value
+            fields[name] = tuple(value) if option.kind is tuple else value
     given = {
         name for name, option in OPTIONS.items() if option.flag and values[option.flag].present
     }
+    for name in given:
+        if OPTIONS[name].declared.replaces in given:
+            raise UserError(f"--{name}: not together with --{OPTIONS[name].declared.replaces}")
     if fields["preset"] is not None:
         preset = {
             name: value

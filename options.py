@@ -45,6 +45,7 @@ class Option:
         same_on_all_ranks: whether all ranks must agree on it although it may change.
         npu_only: whether only an NPU pays attention to it.
         switch: the option without which it has no effect.
+        replaces: the option that has no effect beside this one; a command line takes one of both.
         section: the heading of `--help` that begins with this option.
     """
 
@@ -62,6 +63,7 @@ class Option:
     same_on_all_ranks: bool = False
     npu_only: bool = False
     switch: str = ""
+    replaces: str = ""
     section: str = ""
 
 
@@ -92,7 +94,7 @@ class NamedOption:
         return self.name if self.declared.flag is None else self.declared.flag
 
     def parse(self, text: str) -> Any:
-        """The value that a text on the command line stands for.
+        """The value that a text on the command line stands for; one item of a repeatable flag.
 
         Raises:
             ValueError: it stands for none; the message completes a sentence such as "--epoch ...".
@@ -121,7 +123,7 @@ class NamedOption:
         if self.kind is tuple:
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                 raise ValueError("must be a list of texts")
-            return tuple(value)
+            return tuple(self._checked(item) if self.flag else item for item in value)
         whole = isinstance(value, int) and not isinstance(value, bool)
         if self.kind is float and whole:
             value = float(value) if abs(value) < 1 << 1000 else math.inf
@@ -135,7 +137,7 @@ class NamedOption:
             raise ValueError(f"must be one of {', '.join(declared.choices)}, not {value!r:.80}")
         if self.kind in (int, float) and not self._in_bounds(value):
             raise ValueError(f"must be {self.bounds()}, not {value!r:.80}")
-        if self.kind is str:
+        if self.kind in (str, tuple):
             if not value and self.default != "":
                 raise ValueError("must not be empty")
             if "\0" in value or len(value) > (declared.high or 4096):

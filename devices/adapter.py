@@ -20,6 +20,7 @@ OPTIMIZER = "NpuOptimizer"
 _NPU_INIT = "npu_bridge.npu_init"
 # The device loops a node of exactly this name only.
 LOOPED_NODE = "IterationOp"
+_CONFIGURATIONS = ("NPURunConfig", "DumpConfig", "MemoryConfig")  # the last one is newer
 
 
 def load() -> ModuleType:
@@ -40,10 +41,13 @@ def load() -> ModuleType:
 def knows(option: str) -> bool:
     """Whether this release has a session option; it silently ignores one that it does not know.
 
-    `NPURunConfig` takes the same options by name, so its signature answers. (`modify_mixlist` came
-    with r1.5; `auto_tune_mode` was replaced by another tuner.)
+    `NPURunConfig` and the configurations that it takes have the same options by name, so their
+    signatures answer. (`modify_mixlist` came with r1.5; `auto_tune_mode` was replaced by `aoe_mode`.)
     """
-    return option in inspect.signature(load().NPURunConfig.__init__).parameters
+    if option == "jit_compile":  # a Boolean before r1.13, text since, which is what is sent here
+        option = "precision_mode_v2"
+    classes = [getattr(load(), name, None) for name in _CONFIGURATIONS]
+    return any(option in inspect.signature(each.__init__).parameters for each in classes if each)
 
 
 def configure(proto: tf.ConfigProto, parameters: Iterable[Tuple[str, str, Any]]) -> None:

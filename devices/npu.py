@@ -6,7 +6,7 @@ from typing import Any, Callable, List, Tuple
 import tensorflow.compat.v1 as tf
 
 from config import Config
-from devices import adapter, mixlist, npu_options, rank_table
+from devices import adapter, mixlist, npu_keys, npu_options, rank_table
 from devices.base import Device
 from devices.ranks import Ranks, open_hccl_ranks
 from options import UserError
@@ -61,15 +61,18 @@ class NpuDevice(Device):
                 f", {self.steps_per_loop} steps a run (single ones up to the first multiple and "
                 "after the last)"
             )
+        mode = f"--precision_mode={self._config.precision_mode}"
+        if self._config.precision_mode_v2 is not None:
+            mode = f"--precision_mode_v2={self._config.precision_mode_v2}"
         return (
-            f"NPU, --precision_mode={self._config.precision_mode}, "
+            f"NPU, {mode}, "
             f"mixlist {self._mixlist or 'none'}{hint}, loss scale {self.loss_scale}{loop}"
         )
 
     def notes(self) -> List[str]:
         """See `Device.notes`."""
         notes = list(self._process.warnings) if self._process.rank == 0 else []
-        if self._config.precision_mode == "must_keep_origin_dtype":
+        if npu_options.mode_of(self._config) == "must_keep_origin_dtype":
             notes.append(
                 "--precision_mode=must_keep_origin_dtype: an Ascend 910 has no float32 convolution, "
                 "so the device may refuse the networks"
@@ -104,12 +107,15 @@ def _refuse_unknown(config: Config) -> None:
     """Raises `UserError` for an option that this release of the adapter would silently ignore."""
     asked = {
         "modify_mixlist": config.modify_mixlist not in (None, npu_options.OFF),
-        "auto_tune_mode": config.auto_tune_mode is not None,
         "deterministic": config.deterministic == "on",
+        **{name: getattr(config, name) is not None for name in npu_keys.MAY_BE_UNKNOWN},
     }
     for option, is_asked in asked.items():
         if is_asked and not adapter.knows(option):
             raise UserError(f"--{option}: this release of the NPU adapter does not know it")
+    for key, _, _ in npu_keys.parse(config.npu_option):
+        if not adapter.knows(key):
+            raise UserError(f"--npu_option: this release of the NPU adapter does not know {key}")
 
 
 def _mixlist_of(config: Config) -> str:
@@ -117,7 +123,7 @@ def _mixlist_of(config: Config) -> str:
     path = npu_options.mixlist_of(config)
     if not path or not adapter.knows("modify_mixlist"):
         return ""
-    if config.precision_mode != npu_options.MIXED and not adapter.knows("precision_mode_v2"):
+    if npu_options.mode_of(config) != npu_options.MIXED and not adapter.knows("precision_mode_v2"):
         if config.modify_mixlist is None:
             return ""
         raise UserError(

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 from config import OPTIONS, Config
 from config_npu import PRECISION_MODES
-from devices import located_json, loss_scale, mixlist
+from devices import located_json, loss_scale, mixlist, npu_keys
 from options import UserError
 
 DEFAULT_MIXLIST = os.path.join(
@@ -32,6 +32,15 @@ FLOAT16_MODES = (
     "cube_fp16in_fp32out",
 )
 OFF = "off"  # of --modify_mixlist
+# What --precision_mode_v2 calls the modes.
+_MODES_V2 = {
+    "fp16": "force_fp16",
+    "origin": "must_keep_origin_dtype",
+    "cube_fp16in_fp32out": "cube_fp16in_fp32out",
+    "mixed_float16": "allow_mix_precision_fp16",
+    "mixed_bfloat16": "allow_mix_precision_bf16",
+}
+_FILES = ("op_precision_mode", "customize_dtypes", "op_debug_config")  # that the device reads
 
 MAX_DUMP_STEPS = 100
 _DUMP_STEP = re.compile(r"[0-9]+(-[0-9]+)?")
@@ -58,15 +67,23 @@ def check(config: Config) -> None:
         )
     loss_scale.parse(config.loss_scale)
     if config.modify_mixlist not in (None, OFF):
-        if config.precision_mode not in MIXLIST_MODES:
+        if mode_of(config) not in MIXLIST_MODES:
             raise UserError(
                 "--modify_mixlist: only together with a --precision_mode of "
-                f"{', '.join(MIXLIST_MODES)}, not {config.precision_mode}"
+                f"{', '.join(MIXLIST_MODES)}, not {mode_of(config)}"
             )
         mixlist.check(config.modify_mixlist)
     if config.over_dump and config.data_dump_flag:
         raise UserError("--data_dump_flag: not together with --over_dump (the device dumps one)")
+    for name in ("dump_data", "dump_layer"):
+        if getattr(config, name) is not None and not config.data_dump_flag:
+            raise UserError(f"--{name}: only together with --data_dump_flag")
     _check_dump_step(config.data_dump_step)
+    for name in _FILES:
+        path = getattr(config, name)
+        if path is not None and not os.path.isfile(path):
+            raise UserError(f"--{name}: {path}: no such file")
+    npu_keys.parse(config.npu_option)
     profiling_options(config)
     if config.auto_tune_mode is not None:
         tuners = config.auto_tune_mode.split(",")
@@ -124,11 +141,18 @@ def profiling_options(config: Config) -> Dict[str, str]:
     return dict(defaults, **given.value)
 
 
+def mode_of(config: Config) -> str:
+    """The precision mode in effect, as --precision_mode calls it."""
+    if config.precision_mode_v2 is None:
+        return config.precision_mode
+    return _MODES_V2[config.precision_mode_v2]
+
+
 def loss_scale_of(config: Config) -> loss_scale.LossScale:
     """The loss scale of a checked config: off in a mode without float16, unless it was asked for."""
     scale = loss_scale.parse(config.loss_scale)
     asked = scale.fixed or "loss_scale" in config.given
-    return scale if asked or config.precision_mode in FLOAT16_MODES else loss_scale.OFF
+    return scale if asked or mode_of(config) in FLOAT16_MODES else loss_scale.OFF
 
 
 def mixlist_of(config: Config) -> str:
@@ -139,7 +163,7 @@ def mixlist_of(config: Config) -> str:
     if config.modify_mixlist == OFF:
         return ""
     if config.modify_mixlist is None:
-        return DEFAULT_MIXLIST if config.precision_mode in MIXED_FP16 else ""
+        return DEFAULT_MIXLIST if mode_of(config) in MIXED_FP16 else ""
     return os.path.abspath(config.modify_mixlist)
 
 
@@ -199,7 +223,8 @@ def parameters(
     Returns:
         [(key, accessor, value)]; the accessor is b (bool), i (int) or s (str).
     """
-    chosen = [("use_off_line", "b", True), ("precision_mode", "s", config.precision_mode)]
+    mode = "precision_mode" if config.precision_mode_v2 is None else "precision_mode_v2"
+    chosen = [("use_off_line", "b", True), (mode, "s", getattr(config, mode))]
     if mixlist_path:
         chosen.append(("modify_mixlist", "s", mixlist_path))
     if deterministic:
@@ -218,15 +243,17 @@ def parameters(
             ("enable_data_pre_proc", "b", True),
             ("mix_compile_mode", "b", False),
         ]
-    chosen += [
-        (name, "s", getattr(config, name)) for name in ("auto_tune_mode", "op_select_implmode")
-    ]
+    chosen += [(name, accessor, getattr(config, name)) for name, accessor in npu_keys.PLAIN.items()]
     chosen += [
         (name, "s", _text(getattr(config, name)))
         for name in ("graph_memory_max_size", "variable_memory_max_size")
     ]
-    chosen.append(("session_device_id", "i", config.session_device_id))
-    return [(key, accessor, value) for key, accessor, value in chosen if value is not None]
+    chosen = [(key, accessor, value) for key, accessor, value in chosen if value is not None]
+    for key, accessor, value in npu_keys.parse(config.npu_option):
+        if key in [other for other, _, _ in chosen]:
+            raise UserError(f"--npu_option: {key} is set by the other options of this run")
+        chosen.append((key, accessor, value))
+    return chosen
 
 
 def _dump_parameters(config):
@@ -243,6 +270,8 @@ def _dump_parameters(config):
             ("dump_path", "s", dump_folder(config, "data_dump_path")),
             ("dump_step", "s", config.data_dump_step),
             ("dump_mode", "s", config.dump_mode),
+            ("dump_data", "s", config.dump_data),
+            ("dump_layer", "s", config.dump_layer),
         ]
     return chosen
 

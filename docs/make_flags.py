@@ -40,7 +40,7 @@ def flags_page() -> str:
 
 
 def _row(option: NamedOption) -> str:
-    empty = option.default is None or option.default is False or option.default == ""
+    empty = option.default is None or option.default is False or option.default in ("", ())
     default = "" if empty else f"`{option.default}`"
     fixed = "" if option.declared.may_change else " *Fixed.*"
     text = option.declared.help.replace("*", "\\*") + fixed
@@ -52,6 +52,8 @@ def _values(option: NamedOption) -> str:
     declared = option.declared
     if option.kind is bool:
         return "on, off"
+    if option.kind is tuple:
+        return "text, repeatable"
     if declared.choices:
         return ", ".join(f"`{choice}`" for choice in declared.choices)
     if option.kind in (int, float):

@@ -205,7 +205,7 @@ def test_everything_at_once_is_understood(any_release, tmp_path):
         (dict(modify_mixlist="x.json", precision_mode="force_fp16"), "--modify_mixlist"),
         (dict(modify_mixlist="/no/such/file.json"), "--modify_mixlist: /no/such/file.json"),
         (dict(over_dump=True, data_dump_flag=True), "--data_dump_flag"),
-        (dict(data_dump_step=""), "--data_dump_step"),
+        (dict(data_dump_step=""), "flag --data_dump_step=: must not be empty"),
         (dict(data_dump_step="1,2"), "--data_dump_step"),
         (dict(data_dump_step="1||2"), "--data_dump_step"),
         (dict(data_dump_step="-1"), "--data_dump_step"),

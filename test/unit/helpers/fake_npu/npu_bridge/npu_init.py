@@ -1,5 +1,7 @@
 """What a script imports, as far as the release has it. Importing changes every later session."""
 
+import inspect
+
 import tensorflow.compat.v1 as tf
 
 from npu_bridge import options, record, release, sessions
@@ -16,52 +18,58 @@ if release.since(5):  # r1.5.1
     from npu_bridge.estimator.npu.npu_optimizer import npu_distributed_optimizer_wrapper  # noqa: F401
 
 
+# Options by the minor number of the release that brought them.
+_RUN_OPTIONS = {
+    3: "iterations_per_loop precision_mode mix_compile_mode graph_memory_max_size op_select_implmode "
+    "session_device_id hcom_parallel op_debug_level op_compiler_cache_mode op_compiler_cache_dir",
+    5: "aoe_mode modify_mixlist op_precision_mode hccl_timeout op_wait_timeout op_execute_timeout",
+    9: "customize_dtypes op_debug_config",
+    10: "jit_compile",
+    12: "deterministic",
+    13: "precision_mode_v2",
+}
+_DUMP_OPTIONS = {3: "enable_dump dump_path dump_step dump_mode", 10: "dump_data dump_layer"}
+
+
+def _options_of(options_by_release):
+    return [
+        name
+        for first, names in options_by_release.items()
+        if release.since(first)
+        for name in names.split()
+    ]
+
+
+def _takes(names):
+    """A constructor with these parameters; the real ones are read by name too."""
+
+    def __init__(self, **options):
+        assert set(options) <= set(names)
+
+    __init__.__signature__ = inspect.Signature(
+        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
+    )
+    return __init__
+
+
 class NPURunConfig:
     """An estimator's configuration: the session's options by name, as far as the release has them."""
 
-    if release.since(13):
+    __init__ = _takes(_options_of(_RUN_OPTIONS) + ([] if release.since(11) else ["auto_tune_mode"]))
 
-        def __init__(
-            self,
-            iterations_per_loop=1,
-            precision_mode=None,
-            mix_compile_mode=False,
-            graph_memory_max_size=None,
-            op_select_implmode=None,
-            aoe_mode=None,
-            session_device_id=None,
-            modify_mixlist=None,
-            precision_mode_v2=None,
-            deterministic=0,
-        ):
-            pass
-    elif release.since(5):
 
-        def __init__(
-            self,
-            iterations_per_loop=1,
-            precision_mode=None,
-            mix_compile_mode=False,
-            graph_memory_max_size=None,
-            auto_tune_mode=None,
-            op_select_implmode=None,
-            aoe_mode=None,
-            session_device_id=None,
-            modify_mixlist=None,
-        ):
-            pass
-    else:
+class DumpConfig:
+    """The part of it on dumps."""
 
-        def __init__(
-            self,
-            iterations_per_loop=1,
-            precision_mode=None,
-            mix_compile_mode=False,
-            graph_memory_max_size=None,
-            auto_tune_mode=None,
-            op_select_implmode=None,
-        ):
-            pass
+    __init__ = _takes(_options_of(_DUMP_OPTIONS))
+
+
+if release.since(12):
+
+    class MemoryConfig:
+        """The part of it on memory."""
+
+        __init__ = _takes(["static_memory_policy"])
 
 
 def npu_config_proto(config_proto=None):

@@ -33,13 +33,20 @@ ACCESSORS = {
     "graph_memory_max_size": "s",
     "variable_memory_max_size": "s",
 }
+ACCESSORS.update(op_compiler_cache_mode="s", op_compiler_cache_dir="s", op_debug_level="i")
 if release.since(5):
-    ACCESSORS["modify_mixlist"] = "s"
-    ACCESSORS["aoe_mode"] = "s"
+    ACCESSORS.update(modify_mixlist="s", aoe_mode="s", op_precision_mode="s")
+    ACCESSORS.update(hccl_timeout="i", op_wait_timeout="i", op_execute_timeout="i")
+if release.since(9):
+    ACCESSORS.update(customize_dtypes="s", op_debug_config="s")
+if release.since(10):
+    ACCESSORS.update(dump_data="s", dump_layer="s", jit_compile="b")
+if release.since(12):
+    ACCESSORS.update(static_memory_policy="i")
 if release.since(12):
     ACCESSORS["deterministic"] = "i"
 if release.since(13):
-    ACCESSORS["precision_mode_v2"] = "s"
+    ACCESSORS.update(precision_mode_v2="s", jit_compile="s")
 if not release.since(11):
     ACCESSORS["auto_tune_mode"] = "s"
 
@@ -60,9 +67,19 @@ if release.since(12):  # before that, any text goes on to the device
         "allow_mix_precision_bf16",
         "allow_fp32_to_bf16",
     ]
+    CHOICES["precision_mode_v2"] = [
+        "fp16",
+        "origin",
+        "cube_fp16in_fp32out",
+        "mixed_float16",
+        "mixed_bfloat16",
+    ]
+    CHOICES["jit_compile"] = ["true", "false", "auto"]
+    CHOICES["dump_data"] = ["tensor", "stats"]
 MIXLIST_MODES = ["allow_mix_precision"]
 if release.since(13):
     MIXLIST_MODES += ["allow_mix_precision_fp16", "allow_mix_precision_bf16"]
+    MIXLIST_MODES += ["mixed_float16", "mixed_bfloat16"]
 
 
 class Aborted(BaseException):
@@ -118,7 +135,10 @@ def _refuse_bad(found):
     for key, choices in CHOICES.items():
         if found.get(key, choices[0]) not in choices:
             _refuse(f"{key}: {found[key]}")
-    if found.get("modify_mixlist") and found.get("precision_mode") not in MIXLIST_MODES:
+    if "precision_mode" in found and "precision_mode_v2" in found:
+        raise tf.errors.InternalError(None, None, "precision_mode and precision_mode_v2")
+    mode = found.get("precision_mode", found.get("precision_mode_v2"))
+    if found.get("modify_mixlist") and mode not in MIXLIST_MODES:
         raise tf.errors.InternalError(None, None, "modify_mixlist needs a mode of mixed precision")
     if found.get("enable_dump") or found.get("enable_dump_debug"):
         path = found.get("dump_path", "")
