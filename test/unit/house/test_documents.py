@@ -23,6 +23,7 @@ from documents import (
 from paths import ROOT
 
 import main
+from config import OPTIONS
 from launch.arguments import OWN, PASSED_ON, SEVERAL
 
 DOCUMENTS = documents()
@@ -92,6 +93,13 @@ def test_names_of_tables_exist(path):
 def module_texts():
     paths = glob.glob(os.path.join(ROOT, "*.py")) + glob.glob(os.path.join(ROOT, "*", "*.py"))
     return [read(path) for path in paths]
+
+
+@pytest.mark.parametrize("path", ["docs/ascend.md", "docs/zh-CN/ascend.md"])
+def test_the_ascend_pages_name_every_option_of_the_npu(path):
+    named = set(FLAG.findall(prose(path)))
+    options = {each.flag for each in OPTIONS.values() if each.declared.npu_only}
+    assert not options - named
 
 
 def fault(command):
