@@ -24,7 +24,7 @@ class NpuOptions:
     loss_scale: str = option("dynamic", "With a mode that computes in float16: dynamic, off or a number.",
         npu_only=True, high=40)
     modify_mixlist: Optional[str] = option(None, "The mixlist file, or off. The default is configs/ops_info.json.",
-        path=True, words=("off",), npu_only=True, may_change=True)
+        path=True, words=("off",), also_in="configs", npu_only=True, may_change=True)
     deterministic: str = option("auto", "The same results from the same run: on, off, or auto, which is on if --seed is "
         "given and the adapter has it. It costs speed.", choices=("auto", "on", "off"), npu_only=True, may_change=True)
     over_dump: bool = option(False, "Dump operators that overflow.", npu_only=True, may_change=True)

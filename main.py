@@ -96,7 +96,7 @@ def config_from_flags(values: flags.FlagValues) -> Config:
         if option.flag:
             value = values[option.flag].value
             if option.declared.path and value is not None and value not in option.declared.words:
-                value = _absolute(option.flag, value)
+                value = _absolute(option, value)
             fields[name] = tuple(value) if option.kind is tuple else value
     given = {
         name for name, option in OPTIONS.items() if option.flag and values[option.flag].present
@@ -117,7 +117,12 @@ def config_from_flags(values: flags.FlagValues) -> Config:
     return Config(**fields, given=frozenset(given))
 
 
-def _absolute(flag: str, path: str) -> str:
+def _absolute(option: NamedOption, path: str) -> str:
+    flag, also_in = option.flag, option.declared.also_in
+    if also_in and not os.path.exists(path):
+        project = os.path.dirname(os.path.abspath(__file__))
+        other = os.path.normpath(os.path.join(project, also_in, path))
+        path = other if os.path.isfile(other) else path
     try:
         absolute = os.path.abspath(os.path.expanduser(path))
         absolute.encode("utf-8")

@@ -39,6 +39,7 @@ class Option:
             with this one's name.
         path: whether it is a path, which is made absolute.
         words: values of a path that are words, not paths.
+        also_in: the project's folder in which a relative path is looked for too.
         job: what it asks for, as "module.function".
         common: whether the short `--help` shows it.
         may_change: whether a run may be resumed with another value.
@@ -57,6 +58,7 @@ class Option:
     other_names: Tuple[str, ...] = ()
     path: bool = False
     words: Tuple[str, ...] = ()
+    also_in: str = ""
     job: str = ""
     common: bool = False
     may_change: bool = False

@@ -16,6 +16,7 @@ from options import UserError
 _KINDS = {str: "text in quotes", list: "a list"}
 _DIGITS = re.compile("[0-9]{1,9}")
 _USUAL_COUNTS = (1, 2, 4, 8)  # devices of one 910 server that train together
+_PLACEHOLDER = '"192.0.2.'  # the addresses that RFC 5737 reserves for documentation
 _LINKED_CARDS = 4  # cards 0 to 3 of a 910 server have direct links, and 4 to 7
 
 
@@ -90,6 +91,14 @@ def read_table(path: str, *, size: int) -> RankTable:
         {entry.rank: entry.device_id for entry in entries},
         tuple(f"RANK_TABLE_FILE: {path}: {note}" for note in notes),
     )
+
+
+def is_filled_in(path: str) -> bool:
+    """Whether a file is there that has no placeholder address of configs/rank_table_8p.json in it."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return _PLACEHOLDER not in file.read(located_json.MAX_CHARACTERS)
 
 
 def _integer(environ, name, default, *, lowest):

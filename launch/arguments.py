@@ -17,8 +17,10 @@ OWN = {
         "(/data/mnist, ./mnist), or the folder above it (/data); default mnist, which is fetched "
         "where it is missing",
     ),
+    "train_epochs": ("N", "epochs to train instead of the script's own number"),
     "bind_core": ("True", "bind to this rank's share of the cores (taskset)"),
 }
+ONE = {"device_id": ("N", "the device; by default $ASCEND_DEVICE_ID or 0")}
 SEVERAL = {
     "np": ("N", "devices of this machine; 8 unless given"),
     "rank_table": (
@@ -29,6 +31,8 @@ SEVERAL = {
 }
 # Those that main.py gets as they are.
 PASSED_ON = {
+    "batch_size": ("N", "images in a step of each device"),
+    "loss_scale": ("SCALE", "Ascend: dynamic, off or a number"),
     "precision_mode": ("MODE", "Ascend: how precision may be lowered"),
     "modify_mixlist": ("FILE", "Ascend: the mixlist file"),
     "over_dump": ("True", "Ascend: dump what overflows"),
@@ -39,8 +43,17 @@ PASSED_ON = {
     "profiling": ("True", "profile"),
     "data_save_path": ("DIR", "profile into this folder"),
 }
+# Options of other scripts of the model zoo, and what to give instead.
+ANSWERS = {
+    "autotune": "here it is --aoe_mode=1, 2 or 4, or up to adapter r1.10 --auto_tune_mode=RL,GA; both "
+    "go after --",
+    "ckpt_path": "the script writes its checkpoints to test/output/$ASCEND_DEVICE_ID/ckpt; main.py "
+    "resumes or draws from others, given as --checkpoint_dir",
+    "device_id": "the rank table says which device a rank uses (--rank_table)",
+}
 SET_HERE = ("train", "out_dir", "out_name", "checkpoint_dir", "progress")
 LOCATING = ("dataset", "data_dir")  # flags of main.py that follow from --data_path
+PLAIN_NUMBER = re.compile(r"(0|[1-9][0-9]{0,5})\Z")
 VARIABLES = {"ASCEND_DEVICE_ID": "0", "RANK_ID": "0", "RANK_SIZE": "1"}
 
 USAGE = """\
@@ -83,6 +96,7 @@ class Options(NamedTuple):
 
     Attributes:
         dataset: a `data.Location`.
+        epochs: to train, as text.
         flags: for main.py.
         bind_core: whether each rank is bound to its share of the cores.
         np: number of processes that train together; None where there is one device.
@@ -91,6 +105,7 @@ class Options(NamedTuple):
     """
 
     dataset: data.Location
+    epochs: str
     flags: Tuple[str, ...]
     bind_core: bool
     np: Optional[int]
@@ -127,9 +142,15 @@ def parse(script: Script, words: List[str]) -> Options:
         _check_flag(word)
     bind_core = _truth("bind_core", given.get("bind_core", "False"))
     np = _count(given.get("np", "8")) if script.devices == "several" else None
+    if np is None:
+        device = _device_variable(given.get("device_id"))
+        variables = _read_variables({**os.environ, **device})
+    else:
+        variables = {"RANK_SIZE": str(np)}
     return Options(
-        variables=_read_variables(os.environ) if np is None else {"RANK_SIZE": str(np)},
+        variables=variables,
         dataset=data.find(given.get("data_path", "mnist")),
+        epochs=_epochs(given.get("train_epochs", script.epochs)),
         flags=(*flags, *words[end + 1 :]),
         bind_core=bind_core,
         np=np,
@@ -139,11 +160,13 @@ def parse(script: Script, words: List[str]) -> Options:
 
 def _read_options(script: Script, words: List[str]) -> Tuple[Dict[str, str], List[str]]:
     """({own option: value}, the words that main.py gets as they are)."""
-    own = {**OWN, **(SEVERAL if script.devices == "several" else {})}
+    own = {**OWN, **(SEVERAL if script.devices == "several" else ONE)}
     given, passed_on = {}, []
     for word in words:
         name, _, value = word.partition("=")
         known = name[len("--") :] if name.startswith("--") else ""
+        if known in ANSWERS and known not in own:
+            raise UserError(f"{name}: {ANSWERS[known]}")
         if known not in own and known not in PASSED_ON:
             raise UserError(f"{name}: unknown option (see --help; flags of main.py go after --)")
         if not value:
@@ -159,7 +182,7 @@ def _read_variables(environment: Mapping[str, str]) -> Dict[str, str]:
     """The launch convention's variables, with their defaults."""
     found = {name: environment.get(name) or default for name, default in VARIABLES.items()}
     for name, value in found.items():
-        if not re.match(r"(0|[1-9][0-9]{0,5})\Z", value):
+        if not PLAIN_NUMBER.match(value):
             raise UserError(f"{name}={value}: must be a plain number")
     if int(found["RANK_ID"]) >= int(found["RANK_SIZE"]):
         raise UserError(f"RANK_ID={found['RANK_ID']}: must be below RANK_SIZE={found['RANK_SIZE']}")
@@ -183,6 +206,21 @@ def _truth(name: str, value: str) -> bool:
     raise UserError(f"--{name}: True or False, not {value}")
 
 
+def _device_variable(value: Optional[str]) -> Dict[str, str]:
+    """The variable that `--device_id` stands for; none where it is not given."""
+    if value is None:
+        return {}
+    if not PLAIN_NUMBER.match(value):
+        raise UserError(f"--device_id={value}: must be a plain number")
+    return {"ASCEND_DEVICE_ID": value}
+
+
+def _epochs(value: str) -> str:
+    if not re.match(r"[1-9][0-9]{0,5}\Z", value):
+        raise UserError(f"--train_epochs={value}: must be a whole number from 1 to 999999")
+    return value
+
+
 def _count(value: str) -> int:
     if not re.match(r"[1-9][0-9]{0,2}\Z", value):
         raise UserError(f"--np={value}: must be a whole number from 1 to 999")
@@ -191,7 +229,7 @@ def _count(value: str) -> int:
 
 def _usage(script: Script) -> str:
     several = script.devices == "several"
-    rows = {**OWN, **PASSED_ON, **(SEVERAL if several else {})}
+    rows = {**OWN, **PASSED_ON, **(SEVERAL if several else ONE)}
     options = [_option_text(f"--{name}={value}", help) for name, (value, help) in rows.items()]
     options.append(_option_text("-h, --help", "this text"))
     return USAGE.format(

@@ -13,6 +13,8 @@ FETCHED_BY_PART = ("mnist", "fashion_mnist")  # main.py fetches what such a fold
 IMAGE_DEPTH = 3  # how deep images may lie in a folder, as celebA's do
 FILES = (".zip", ".mdb", ".lmdb")  # sets that are one file
 NAMES = ", ".join(DATASETS)
+# Where a folder that is given may hold the sets' own folders, as the model zoo's scripts lay them out.
+LAYOUTS = ("", "data", "train_data", os.path.join("train_data", "data"))
 
 
 class Location(NamedTuple):
@@ -68,10 +70,12 @@ def _absolute(path: str) -> str:
 
 
 def _set_below(folder: str) -> str:
-    """The first data set's folder in a folder, or else the folder itself."""
-    for name in DATASETS:
-        if os.path.isdir(os.path.join(folder, name)):
-            return os.path.join(folder, name)
+    """The first data set's folder in a folder of such a layout, or else the folder itself."""
+    for layout in LAYOUTS:
+        for name in DATASETS:
+            path = os.path.normpath(os.path.join(folder, layout, name))
+            if os.path.isdir(path):
+                return path
     return folder
 
 

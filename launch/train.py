@@ -45,7 +45,7 @@ def train(words: List[str]) -> int:
     outputs = open_outputs(_devices(options))
     location = options.dataset
     where = f"--data_path={location.data_path}" if location.data_path else f"in {location.data_dir}"
-    say(f"Training: {location.dataset} ({where}), {script.epochs} epoch(s); log: {outputs[0].log}")
+    say(f"Training: {location.dataset} ({where}), {options.epochs} epoch(s); log: {outputs[0].log}")
     job = Job(
         python=script.python,
         command=_command(script, options, outputs[0]),
@@ -73,20 +73,24 @@ def train(words: List[str]) -> int:
 
 def _choose(script: Script, options: Options) -> Tuple[Type[OneProcess], Dict[str, str]]:
     """(how the processes are started, the environment's variables for them)."""
+    job_id = os.environ.get("JOB_ID") or JOB_ID
     if options.np is None:
-        return OneProcess, options.variables
+        return OneProcess, dict(options.variables, JOB_ID=job_id)
     table = options.rank_table or os.environ.get("RANK_TABLE_FILE")
     if importlib.util.find_spec("npu_bridge") is None:
         if table:
             say("--rank_table: without npu_bridge it has no effect")
         return HorovodProcesses, options.variables
+    own_table = os.path.join(ROOT, "configs", "rank_table_8p.json")
+    if not table and rank_table.is_filled_in(own_table):
+        say(f"Rank table: {own_table}")
+        table = own_table
     if not table:
         raise UserError(
             "--rank_table: must name the devices' addresses (template: configs/rank_table_8p.json)"
         )
     table = os.path.join(os.getcwd(), table)
     rank_table.read_table(table, size=options.np)
-    job_id = os.environ.get("JOB_ID") or JOB_ID
     return NpuProcesses, dict(options.variables, RANK_TABLE_FILE=table, JOB_ID=job_id)
 
 
@@ -118,7 +122,7 @@ def _command(script: Script, options: Options, output: Output) -> Tuple[str, ...
         f"--data_dir={location.data_dir}",
         *data_path,
         *crop,
-        f"--epoch={script.epochs}",
+        f"--epoch={options.epochs}",
         f"--out_dir={output.folder}",
         "--out_name=run",
         f"--checkpoint_dir={output.path('ckpt')}",

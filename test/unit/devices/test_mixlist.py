@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import main
 from devices import located_json, mixlist, npu_options, rank_table
 from options import UserError
 
@@ -245,3 +246,20 @@ def test_a_cluster_of_one_device_is_none():
 def test_numbers_of_the_environment_are_ascii_digits(text):
     with pytest.raises(UserError, match="^RANK_SIZE: must be a whole number"):
         rank_table.read({"RANK_SIZE": text})
+
+
+def test_a_relative_mixlist_is_looked_for_in_configs_too(tmp_path, monkeypatch):
+    """Documents of this model name ./ops_info.json, which the model zoo keeps beside its scripts."""
+    monkeypatch.chdir(tmp_path)
+    words = ["main.py", "--modify_mixlist=./ops_info.json"]
+    assert main.parse(words).modify_mixlist == npu_options.DEFAULT_MIXLIST
+    (tmp_path / "ops_info.json").write_text("{}")
+    assert main.parse(words).modify_mixlist == str(tmp_path / "ops_info.json")
+    absolute = str(tmp_path / "none" / "ops_info.json")
+    assert main.parse(["main.py", f"--modify_mixlist={absolute}"]).modify_mixlist == absolute
+
+
+def test_a_mixlist_that_is_nowhere_is_named_where_it_was_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = main.parse(["main.py", "--modify_mixlist=none.json"])
+    assert config.modify_mixlist == str(tmp_path / "none.json")

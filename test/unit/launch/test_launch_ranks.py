@@ -71,6 +71,18 @@ def test_npus_by_themselves(project):
         assert told == [rank, "2", rank, table, "10086"]
 
 
+def test_the_projects_own_rank_table_is_used_once_it_is_filled_in(project):
+    table = with_npus(project.training(LOG))
+    own = project.path("configs", "rank_table_8p.json")
+    project.write(own, read(table))
+    refused = project.run(PERFORMANCE_8P, "--np=2")
+    assert refused.returncode == 2 and "--rank_table: must name" in refused.stderr
+    project.write(own, read(table).replace("192.0.2.", "10.0.0."))
+    finished = project.run(PERFORMANCE_8P, "--np=2")
+    assert finished.returncode == 0, finished.stderr
+    assert project.seen("seen_by_1.json")["environment"]["RANK_TABLE_FILE"] == own
+
+
 def test_npus_are_those_of_the_rank_table(project):
     table = with_npus(project.training(LOG))
     with open(table) as file:
@@ -145,6 +157,7 @@ def test_a_signal_reaches_all(project, on_npus):
         (["--np=0"], "--np=0: must be a whole number from 1 to 999"),
         (["--np=many"], "--np=many: must be"),
         (["--bind=1"], "--bind: unknown option"),
+        (["--device_id=1"], "--device_id: the rank table says which device a rank uses"),
         ([], "Horovod: "),
     ],
 )

@@ -59,6 +59,23 @@ def test_every_option_is_passed_on_as_it_is(project):
     assert project.seen()["argv"][-13:] == given + ["--seed", "5", "--device=cpu", "--progress=off"]
 
 
+def test_options_of_the_model_zoos_scripts(project):
+    given = ["--train_epochs=3", "--batch_size=32", "--loss_scale=1024", "--device_id=5"]
+    finished = project.run(FULL, *given, ASCEND_DEVICE_ID="2")
+    assert finished.returncode == 0, finished.stderr
+    seen = project.seen()
+    assert "--epoch=3" in seen["argv"] and "3 epoch(s)" in finished.stderr + finished.stdout
+    assert seen["argv"][-3:] == ["--batch_size=32", "--loss_scale=1024", "--progress=off"]
+    assert seen["environment"]["ASCEND_DEVICE_ID"] == "5"
+    assert os.path.exists(project.path("test", "output", "5", "train_5.log"))
+
+
+@pytest.mark.parametrize("given, told", [({}, "10086"), ({"JOB_ID": "7"}, "7")])
+def test_a_job_id_for_one_device_too(project, given, told):
+    assert project.run(PERFORMANCE, **given).returncode == 0
+    assert project.seen()["environment"]["JOB_ID"] == told
+
+
 @pytest.mark.parametrize("script, epochs", [(FULL, "25 epoch"), (PERFORMANCE, "1 epoch")])
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help(project, script, epochs, flag):
@@ -90,6 +107,11 @@ def test_help(project, script, epochs, flag):
         (["--bind_core=perhaps"], "--bind_core"),
         (["--data_path=/nowhere"], "--data_path=/nowhere"),
         (["--data_path=nowhere"], "--data_path=nowhere"),
+        (["--autotune=True"], "--autotune: here it is --aoe_mode"),
+        (["--ckpt_path=/c"], "--ckpt_path: the script writes its checkpoints to test/output"),
+        (["--train_epochs=0"], "--train_epochs=0: must be a whole number"),
+        (["--train_epochs=\u00b2"], "--train_epochs=\u00b2: must be a whole number"),
+        (["--device_id=-1"], "--device_id=-1: must be a plain number"),
         (["--", "--out_name=mine"], "--out_name"),
         (["--", "-checkpoint_dir", "mine"], "--checkpoint_dir"),
         (["--", "--dataset=celebA"], "--dataset"),
@@ -140,6 +162,15 @@ def test_a_bad_variable_is_one_line_and_loses_nothing(project, variable, value):
         (["d/celebA/img_align_celeba.zip"], "d/celebA", "celebA", "d", None),
         (["d/celebA/img/1.jpg"], "./d", "celebA", "d", "d/celebA"),
         (["d/celebA/img/1.jpg"], "d/celebA", "celebA", "d", "d/celebA"),
+        (
+            ["d/train_data/data/celebA/1.jpg"],
+            "d",
+            "celebA",
+            "d/train_data/data",
+            "d/train_data/data/celebA",
+        ),
+        (["d/data/mnist/x"], "d", "mnist", "d/data", None),
+        (["d/train_data/mnist/x"], "d/", "mnist", "d/train_data", None),
         (["d/lsun/bedroom_train_lmdb/data.mdb"], "d", "lsun", "d", "d/lsun"),
         (
             ["d/bedroom_val_lmdb/data.mdb"],
