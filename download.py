@@ -20,6 +20,7 @@ try:
     import fetch_tools
     import utils
     import verify
+    from terminal import escaped
 except ImportError as missing:
     if __name__ != "__main__":
         raise
@@ -154,7 +155,7 @@ def _fetch(recipe, name, missing, root, net):
     if missing:
         names = ", ".join(file.name for file in missing)
         lines = [f"{name}: no source gave {names}"]
-        lines += [f"  {reason}" for reason in reasons]
+        lines += [f"  {escaped(reason)}" for reason in reasons]
         folder = os.path.abspath(root)
         lines.append(f"By hand: place {_by_hand(recipe)} in {folder} and run the same again:")
         lines += [f"  {file.name}  {file.size} bytes  sha256 {file.sha256}" for file in missing]
@@ -250,7 +251,8 @@ def main(argv=None, *, catalog=None, net=fetch.Network()):
             )
             utils.say(f"{name}: verified in {folder}")
     except DownloadError as error:
-        utils.warn(f"download.py: {error}")
+        for line in f"download.py: {error}".split("\n"):
+            utils.warn(line)
         return 2
     except KeyboardInterrupt:
         utils.warn("download.py: stopped; the same command resumes here")

@@ -18,6 +18,7 @@ from config import OPTIONS, VERSION, Config, check_config
 from flags_file import read_preset
 from interpreter import continue_in_own_environment
 from options import DeviceError, NamedOption, RankLost, UserError
+from terminal import escaped
 
 try:
     from absl import flags
@@ -195,10 +196,10 @@ def main(argv: List[str]) -> int:
     try:
         return run(parse(argv))
     except UserError as error:
-        print(f"main.py: {error}", file=sys.stderr)
+        print(f"main.py: {escaped(str(error))}", file=sys.stderr)
         return 2
     except (RankLost, DeviceError) as error:
-        print(f"main.py: {error}", file=sys.stderr)
+        print(f"main.py: {escaped(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -250,7 +251,7 @@ def _report(config: Config) -> None:
 
         html_report.write_page(config)
     except (UserError, ImportError, OSError) as error:
-        print(f"index.html not written: {error}", file=sys.stderr)
+        print(f"index.html not written: {escaped(str(error))}", file=sys.stderr)
 
 
 def _import_tensorflow() -> None:

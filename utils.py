@@ -21,6 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import opening
+from terminal import escaped
 
 LARGEST = 1e100  # a number in a file of a run
 _STAGING = ".saving-"
@@ -32,27 +33,28 @@ _ABANDONED_S = 600  # nobody has written to such a file for so long
 
 
 def say(line: str) -> None:
-    """Prints a result on standard output, at once and without breaking a progress bar.
+    """Prints a result in one line on standard output, at once and without breaking a progress bar.
 
     Raises:
         OSError: standard output cannot be written.
     """
-    tqdm.write(line, file=sys.stdout)
+    tqdm.write(escaped(line), file=sys.stdout)
     sys.stdout.flush()
 
 
 def warn(line: str) -> None:
-    """Prints a message on standard error without breaking a progress bar.
+    """Prints a message in one line on standard error without breaking a progress bar.
 
     If standard error is on a full disk, the message is lost: a message must not end a training.
     """
     with contextlib.suppress(OSError):
-        tqdm.write(line, file=sys.stderr)
+        tqdm.write(escaped(line), file=sys.stderr)
         sys.stderr.flush()
 
 
 def progress_bar(progress: str, iterable: Optional[Iterable] = None, **tqdm_options: Any) -> tqdm:
     """A `tqdm` bar on standard error if `--progress` (auto, on or off) asks for one."""
+    tqdm_options["desc"] = escaped(tqdm_options.get("desc") or "") or None
     wanted = progress == "on" or (progress == "auto" and sys.stderr.isatty())
     return tqdm(iterable, file=sys.stderr, disable=not wanted, dynamic_ncols=True, **tqdm_options)
 

@@ -24,7 +24,10 @@ def fetched_folder(config, **options):
     try:
         return download.ensure(config.dataset, config.data_dir, **options)
     except download.DownloadError as error:
-        raise UserError(str(error))
+        summary, *details = str(error).split("\n")
+        for detail in details:
+            utils.warn(detail)
+        raise UserError(summary)
 
 
 def _default_named(dataset):

@@ -4,10 +4,12 @@ import contextlib
 import os
 import sys
 
+from terminal import escaped
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # the project's folder
 
 
 def say(line: str) -> None:
     """Prints a line on standard error, unless that terminal is gone."""
     with contextlib.suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+        print(escaped(line), file=sys.stderr, flush=True)

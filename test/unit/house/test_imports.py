@@ -22,11 +22,12 @@ MAY_IMPORT = {
     "verify": ("regular_file", "utils"),
     "fetch": ("utils", "verify"),
     "fetch_tools": ("fetch", "utils", "verify"),
-    "download": ("fetch", "fetch_tools", "interpreter", "utils", "verify"),
+    "download": ("terminal", "fetch", "fetch_tools", "interpreter", "utils", "verify"),
     "regular_file": (),
+    "terminal": (),
     "memory": (),
     "opening": ("regular_file",),
-    "utils": ("opening",),
+    "utils": ("opening", "terminal"),
     "plain_prefix": ("regular_file",),
     "checkpoint": ("plain_prefix", "regular_file", "utils"),
     "datasets": (
@@ -68,12 +69,21 @@ MAY_IMPORT = {
     "launch": (
         *OPTIONS,
         "launch",
+        "terminal",
         "datasets.names",
         "datasets.registry",
         "devices.rank_table",
         "training.throughput",
     ),
-    "main": (*OPTIONS, "interpreter", "datasets.registry", "devices", "inference", "training"),
+    "main": (
+        *OPTIONS,
+        "terminal",
+        "interpreter",
+        "datasets.registry",
+        "devices",
+        "inference",
+        "training",
+    ),
 }
 # Libraries that only these rooms import.
 ONLY_IN = {

@@ -161,3 +161,27 @@ def test_a_curve_of_one_value_is_visible(tmp_path):
         utils.plot_curves(path, curves, xlabel="", ylabel="")
         plots.append(utils.read_png(path).astype(int))
     assert np.abs(plots[0] - plots[1]).max() > 50
+
+
+@pytest.mark.parametrize("show", [utils.say, utils.warn])
+def test_a_terminal_obeys_nothing_that_comes_from_outside(show, capsys):
+    """Seen: a file's name held an escape sequence that cleared the terminal."""
+    hostile = "".join(
+        map(chr, [*range(9), *range(10, 32), *range(127, 160), 0x202E, 0x2028, 0xDCFF])
+    )
+    show(f"a{hostile}b.jpg: é 图\tok \\n")
+    out, err = capsys.readouterr()
+    shown = out + err
+    assert shown.count("\n") == 1 and shown.isprintable() is False
+    assert all(c not in shown[:-1] for c in hostile)
+    assert r"\x1b" in shown and r"\udcff" in shown and shown.endswith("b.jpg: é 图\tok \\n\n")
+
+
+def test_a_user_error_is_one_line_whatever_it_names(capsys):
+    import main
+
+    assert main.main(["main.py", "--out_name=x", "--config=/no\x1b[2Jwhere\n"]) == 2
+    err = capsys.readouterr().err
+    assert (
+        err.count("\n") == 1 and "\x1b" not in err and r"\x1b[2Jwhere" in err.replace("\\\\", "\\")
+    )
