@@ -27,6 +27,7 @@ LINKED = (
     "config_npu.py",
     "options.py",
     "regular_file.py",
+    "terminal.py",
     "datasets",
     "devices",
     "training",
