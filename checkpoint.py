@@ -16,7 +16,7 @@ import tensorflow.compat.v1 as tf
 
 import utils
 from plain_prefix import plain_prefix
-from regular_file import open_regular, read_text
+from regular_file import fingerprint, read_text
 
 PREFIX = "DCGAN.model"
 MIN_KEPT = 2  # however few the user wants to keep: if the newest is damaged, there is one more
@@ -78,7 +78,8 @@ class Saver:
         """Writes a checkpoint, then deletes all but the newest `max_to_keep` (at least two).
 
         Args:
-            state: a JSON object, found again as `Checkpoint.state`.
+            state: a JSON object, found again as `Checkpoint.state`. If its `interim` is true, the
+                checkpoint is kept only while it is one of the newest two.
 
         Raises:
             OSError: it could not be written; earlier checkpoints are untouched.
@@ -91,11 +92,14 @@ class Saver:
                 self._all.save(session, made, write_meta_graph=False, write_state=False)
             except tf.errors.OpError as error:
                 raise OSError(f"{folder}: {error.message.splitlines()[0]}")
-            files = {part: _described(made + part) for part in _PARTS}
+            files = {part: fingerprint(made + part) for part in _PARTS}
             _remove(prefix + ".json")  # a manifest must never be beside another checkpoint's files
             for part in _PARTS:
+                utils.flush_to_disk(made + part)
                 os.replace(made + part, prefix + part)
+        utils.flush_to_disk(folder)
         _write_manifest(prefix, {"step": step, "files": files, "state": state})
+        utils.flush_to_disk(folder)
         _point_to(folder, prefix)
         _delete_old(folder, step, max(max_to_keep, MIN_KEPT))
         return Checkpoint(prefix, step, state)
@@ -222,7 +226,7 @@ def verify(checkpoint: Checkpoint) -> None:
     for part, description in _read_manifest(checkpoint.prefix)["files"].items():
         path = checkpoint.prefix + part
         try:
-            found = _described(path)
+            found = fingerprint(path)
         except OSError as error:
             raise Damaged(f"{path}: {error.strerror}")
         if found != description:
@@ -282,7 +286,9 @@ def _point_to(folder, prefix):
 
 def _delete_old(folder, step, keep):
     """Deletes all but the newest `keep` up to `step`; later ones are damaged and do not count."""
-    for checkpoint in [each for each in kept(folder) if each.step <= step][keep:]:
+    found = [each for each in kept(folder) if each.step <= step]
+    staying = found[:MIN_KEPT] + [each for each in found if not each.state.get("interim")][:keep]
+    for checkpoint in [each for each in found if each not in staying]:
         for part in (".json", *_PARTS, STATISTICS):  # the manifest first: none without files
             _remove(checkpoint.prefix + part)
 
@@ -290,11 +296,3 @@ def _delete_old(folder, step, keep):
 def _remove(path):
     if os.path.exists(path):
         os.remove(path)
-
-
-def _described(path):
-    digest = hashlib.sha256()
-    with open_regular(path) as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return {"bytes": os.path.getsize(path), "sha256": digest.hexdigest()}

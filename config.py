@@ -151,6 +151,8 @@ class Config(NpuOptions):
         may_change=True, same_on_all_ranks=True)
     ckpt_freq: int = option(200, "Write a checkpoint every so many steps.", low=1, high=MOST_STEPS,
         may_change=True, same_on_all_ranks=True)
+    ckpt_minutes: float = option(10, "Also write one when the last is this old; 0 is never. Two such are kept at most.",
+        low=0, high=10**6, may_change=True)
     log_freq: int = option(1, "Print a log line every so many steps.", low=1, high=MOST_STEPS, may_change=True)
     summary_freq: int = option(200, "Write TensorBoard's histograms every so many steps.", low=1, high=MOST_STEPS,
         may_change=True, same_on_all_ranks=True)

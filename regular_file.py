@@ -3,9 +3,10 @@
 The standard library is enough for it.
 """
 
+import hashlib
 import os
 import stat
-from typing import IO
+from typing import IO, Any, Dict
 
 
 def open_regular(path: str) -> IO[bytes]:
@@ -35,3 +36,16 @@ def read_text(path: str) -> str:
     """
     with open_regular(path) as file:
         return file.read().decode("utf-8")
+
+
+def fingerprint(path: str) -> Dict[str, Any]:
+    """The size and the SHA-256 sum of a file, as {"bytes": int, "sha256": hexadecimal text}.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return {"bytes": os.path.getsize(path), "sha256": digest.hexdigest()}

@@ -4,6 +4,7 @@ No TensorFlow here.
 """
 
 import contextlib
+import errno
 import fcntl
 import glob
 import json
@@ -174,12 +175,28 @@ def atomic_path(path: str) -> Iterator[str]:
     os.chmod(partial, 0o666 & ~_umask())  # mkstemp's files are the owner's alone
     try:
         yield partial
-        _flush_to_disk(partial)
+        flush_to_disk(partial)
         os.replace(partial, path)
     except BaseException:
         if os.path.exists(partial):
             os.remove(partial)
         raise
+
+
+def flush_to_disk(path: str) -> None:
+    """Returns once a file, or the names in a folder, have reached the disk.
+
+    Raises:
+        OSError: the disk is full or failing.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that cannot flush a folder
+            raise
+    finally:
+        os.close(handle)
 
 
 def write_text(path: str, text: str) -> None:
@@ -283,8 +300,3 @@ def _umask():
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _flush_to_disk(path):
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())

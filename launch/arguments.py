@@ -68,7 +68,8 @@ Whatever follows -- goes to main.py, which comes after the above:
 Output: test/output/$ASCEND_DEVICE_ID/, emptied at the start. ASCEND_DEVICE_ID, RANK_ID and
 RANK_SIZE are 0, 0 and 1 unless set. What cannot be measured (the speed of one step) is N/A.
 Exit code: the training's own; 2 for a mistake in the options, which leaves the last output in
-place; 130 and 143 where Ctrl-C or SIGTERM stopped it, after a checkpoint."""
+place; 130, 143, 129 and 138 where Ctrl-C, SIGTERM, SIGHUP (a closed terminal) and SIGUSR1 stopped it,
+after a checkpoint. Final Train Accuracy is the last d_loss, as the launch convention has it."""
 
 
 class Script(NamedTuple):

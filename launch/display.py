@@ -15,10 +15,10 @@ from typing import Dict, List, Optional
 
 from launch.console import ROOT
 from launch.output import Output
-from launch.signals import own_group
+from launch.signals import PASSED_ON, own_group
 
 BAR = re.compile(rb"^[^|]*[0-9]%\|[^|]*\|[^]]*\]")
-IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTTOU)
+IGNORED = (*PASSED_ON, signal.SIGTTOU)
 
 
 class ErrorDisplay:

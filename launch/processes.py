@@ -12,11 +12,11 @@ from launch import binding
 from launch.console import ROOT
 from launch.display import ErrorDisplay
 from launch.output import Output
-from launch.signals import SignalRelay, own_group
+from launch.signals import PASSED_ON, SignalRelay, own_group
 
 SECONDS_TO_END = 15  # what the other ranks have once one has failed
 POLL_SECONDS = 0.2
-STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # exit codes after a signal
+STOPPED = tuple(128 + number for number in PASSED_ON)  # exit codes after a signal
 HOROVODRUN_LOG = "horovodrun.log"
 FIRST_FAILURE = re.compile(r"^Process (\d+) exit with status code (\d+)\.$", re.M)
 
@@ -138,6 +138,7 @@ class HorovodProcesses(OneProcess):
 
     def __init__(self, job: Job, *, relay: SignalRelay, display: ErrorDisplay):
         super().__init__(job, relay=relay, display=display)
+        relay.only_term = True
         self.launcher = (
             job.python, "-m", "horovod.runner.launch", "-np", str(job.size), "--gloo"
         )  # fmt: skip
@@ -164,8 +165,8 @@ class HorovodProcesses(OneProcess):
             return ending
         rank, code = map(int, first.groups())
         # horovodrun ends its processes by SIGTERM whatever ended it.
-        if code == 128 + signal.SIGTERM and self._relay.passed_on == signal.SIGINT:
-            code = 128 + signal.SIGINT
+        if code == 128 + signal.SIGTERM and self._relay.received is not None:
+            code = 128 + self._relay.received
         return Ending(code, rank)
 
 

@@ -6,11 +6,7 @@ import signal
 import subprocess
 from typing import List, Optional
 
-PASSED_ON = {
-    signal.SIGINT: signal.SIGINT,
-    signal.SIGTERM: signal.SIGTERM,
-    signal.SIGHUP: signal.SIGTERM,
-}
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 def own_group() -> None:
@@ -24,13 +20,15 @@ class SignalRelay:
 
     Attributes:
         processes: those that get the signals.
-        passed_on: the last signal that was passed on, or None.
+        received: the last signal that came, or None.
+        only_term: whether the processes heed SIGINT and SIGTERM alone: the others become SIGTERM.
     """
 
     def __init__(self) -> None:
         """Holds signals back until `release`, so that none comes between two processes."""
         self.processes: List[subprocess.Popen] = []
-        self.passed_on: Optional[signal.Signals] = None
+        self.received: Optional[signal.Signals] = None
+        self.only_term = False
         signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
         for number in PASSED_ON:
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup's, for one, stays ignored
@@ -42,7 +40,8 @@ class SignalRelay:
 
     def _receive(self, number: int, frame: object) -> None:
         del frame
-        self.passed_on = PASSED_ON[signal.Signals(number)]
+        self.received = signal.Signals(number)
+        becomes_term = self.only_term and number != signal.SIGINT
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(self.passed_on)
+                process.send_signal(signal.SIGTERM if becomes_term else number)

@@ -87,8 +87,11 @@ class Checkpointer:
         )
         return progress.rescaled(before, now)
 
-    def save(self, session: tf.Session, progress: Progress) -> None:
+    def save(self, session: tf.Session, progress: Progress, *, interim: bool) -> None:
         """Writes a checkpoint, with retries. All ranks check the weights, rank 0 alone writes.
+
+        Args:
+            interim: it need not stay once there are later ones.
 
         Raises:
             UserError: each try failed, or a variable is NaN or infinite.
@@ -100,7 +103,7 @@ class Checkpointer:
             )
         if self._ranks.rank != 0:
             return
-        state = self._state(progress)
+        state = dict(self._state(progress), interim=interim)
         for tries_left in reversed(range(SAVE_TRIES)):
             try:
                 self._graph.saver.save(

@@ -35,5 +35,7 @@ def train(config: Config, dataset: Dataset, device: Device, *, ranks: Ranks) -> 
                 run.draw_samples()
             if run.due(config.ckpt_freq):
                 run.save()
+            elif run.save_due and not run.finished:  # by the clock
+                run.save(interim=True)
         run.save()  # nothing to do if this step is saved
     return run.stop_signal

@@ -63,7 +63,7 @@ class TrainingRun:
         self._reporter = reporter
         self._signals = signals
         self._started = time.monotonic() - progress.seconds
-        self._saved_step = progress.step
+        self._saved_step, self._saved_at = progress.step, time.monotonic()
         self._steps_in_flight = 0
         self._last: Optional[StepResult] = None  # the last sound step since the start or a rollback
 
@@ -95,6 +95,12 @@ class TrainingRun:
             return None
         return self._graph.stop_vote.result(self._last.stop_requests, self._signals.received)
 
+    @property
+    def save_due(self) -> bool:
+        """Whether a checkpoint is due by the clock (`--ckpt_minutes`), the same on all ranks."""
+        assert self._last is not None, "no step was made"
+        return self._graph.stop_vote.save_due(self._last.stop_requests)
+
     def step(self) -> StepResult:
         """Makes one training step, or as many as the device loops, and reports the last of them.
 
@@ -105,7 +111,9 @@ class TrainingRun:
         remaining = self._total_steps - self.progress.data_step
         steps = self._graph.steps_per_run(self.progress.step, remaining=remaining)
         step = self.progress.step + steps
-        self._graph.stop_vote.cast(self._session, self._signals.received)
+        self._graph.stop_vote.cast(
+            self._session, self._signals.received, save=self._is_save_overdue()
+        )
         self._steps_in_flight = steps
         result = self._graph.run_steps(
             self._session_run,
@@ -127,15 +135,18 @@ class TrainingRun:
         """Draws and reports the sample grid (on rank 0)."""
         self._reporter.sample(self._draw)
 
-    def save(self) -> None:
+    def save(self, *, interim: bool = False) -> None:
         """Saves a checkpoint, unless the last one is of this step.
+
+        Args:
+            interim: the checkpoint is only for a crash; later ones replace it.
 
         Raises:
             UserError: it cannot be written, or a variable is NaN or infinite.
         """
         if self.progress.step > self._saved_step:
-            self._checkpointer.save(self._session, self.progress)
-            self._saved_step = self.progress.step
+            self._checkpointer.save(self._session, self.progress, interim=interim)
+            self._note_save()
 
     def roll_back(self, result: StepResult) -> None:
         """Returns to the last checkpoint, to continue from it with new random numbers.
@@ -147,7 +158,7 @@ class TrainingRun:
             UserError: `--on_nan=stop`, no usable checkpoint, or too many rollbacks.
         """
         self.progress = self._checkpointer.roll_back(self._session, self.progress, result)
-        self._saved_step = self.progress.step
+        self._note_save()
         self._last = None
         self._start()
 
@@ -166,6 +177,13 @@ class TrainingRun:
         """
         if self._steps_in_flight == 1:
             self.save()
+
+    def _note_save(self) -> None:
+        self._saved_step, self._saved_at = self.progress.step, time.monotonic()
+
+    def _is_save_overdue(self) -> bool:
+        minutes = self._config.ckpt_minutes
+        return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
 
     def _seconds(self) -> float:
         """Seconds of training so far, those before a resume included."""

@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM during training: the first finishes the step, a second stops at once."""
+"""Signals during training: the first finishes the step and saves; a second Ctrl-C stops at once.
+
+Ranks also agree here, in the same vote, on when a checkpoint is due by the clock.
+"""
 
 import os
 import signal
@@ -9,7 +12,11 @@ import tensorflow.compat.v1 as tf
 
 from devices.ranks import Ranks
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Each stops the run with exit code 128 + its number. SIGHUP is sent when a terminal closes, SIGUSR1
+# by schedulers before a job's time is over.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+# Of these the second stops at once. SIGHUP comes twice, from the terminal and from its shell.
+_URGENT = (signal.SIGINT, signal.SIGTERM)
 STOP_REQUESTS = "stop_requests"  # the name of the vote's fetch
 
 
@@ -24,10 +31,13 @@ class SignalCatcher:
         """Args: warn: called with one line when the first signal comes."""
         self.received: Optional[int] = None
         self._warn = warn
+        self._urgent_before = False
         self._handlers_before: Dict[int, Any] = {}
 
     def __enter__(self) -> "SignalCatcher":
         for number in SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # nohup's
             self._handlers_before[number] = signal.signal(number, self._receive)
         return self
 
@@ -37,19 +47,23 @@ class SignalCatcher:
 
     def _receive(self, number: int, frame: Any) -> None:
         del frame
+        if number in _URGENT:
+            if self._urgent_before:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+                return
+            self._urgent_before = True
         if self.received is not None:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
             return
         self.received = number
         self._warn(
             f"{signal.Signals(number).name}: finishing this step and saving; "
-            "once more to stop at once"
+            "Ctrl-C or SIGTERM again stops at once"
         )
 
 
 class StopVote:
-    """The vote of a single process: it stops for the signal that it received.
+    """The vote of a single process: it stops for its own signal and saves by its own clock.
 
     Attributes:
         initializer: op, to be run once.
@@ -61,12 +75,25 @@ class StopVote:
         self.initializer: tf.Operation = tf.no_op()
         self.fetches: Dict[str, tf.Tensor] = {}
 
-    def cast(self, session: tf.Session, signal_number: Optional[int]) -> None:
+        self._save = False
+
+    def cast(self, session: tf.Session, signal_number: Optional[int], *, save: bool) -> None:
         """Casts this rank's vote before a step.
 
         Args:
             signal_number: of the signal that this rank received, or None.
+            save: whether a checkpoint is due by this rank's clock; only rank 0's counts.
         """
+        self._save = save
+
+    def save_due(self, requests: Optional[Sequence[float]]) -> bool:
+        """Whether all ranks save after a step, because a checkpoint was due by rank 0's clock.
+
+        Args:
+            requests: the value of `fetches` in that step.
+        """
+        del requests
+        return self._save
 
     def result(
         self, requests: Optional[Sequence[float]], signal_number: Optional[int]
@@ -82,7 +109,7 @@ class StopVote:
 
 
 class RanksStopVote(StopVote):
-    """Makes all ranks stop after the same step, whichever of them got the signal.
+    """Makes all ranks stop after the same step, whichever got the signal, and save by one clock.
 
     A rank's vote is a variable, and the step's own run averages it: voting costs no run of its own.
     """
@@ -90,9 +117,11 @@ class RanksStopVote(StopVote):
     def __init__(self, ranks: Ranks) -> None:
         """Builds the ops."""
         super().__init__()
+        self._rank = ranks.rank
+        self._cast = [False] * (len(SIGNALS) + 1)
         self._vote = tf.get_variable(
             "stop_wish",
-            [len(SIGNALS)],
+            [len(self._cast)],
             tf.float32,
             tf.zeros_initializer(),
             trainable=False,
@@ -102,11 +131,17 @@ class RanksStopVote(StopVote):
         self.initializer = self._vote.initializer
         self.fetches = {STOP_REQUESTS: ranks.allreduce_mean(tf.identity(self._vote.read_value()))}
 
-    def cast(self, session: tf.Session, signal_number: Optional[int]) -> None:
+    def cast(self, session: tf.Session, signal_number: Optional[int], *, save: bool) -> None:
         """See `StopVote.cast`."""
-        if signal_number is not None:
-            vote = np.array([signal_number == number for number in SIGNALS], np.float32)
-            self._vote.load(vote, session)
+        vote = [signal_number == number for number in SIGNALS] + [save and self._rank == 0]
+        if vote != self._cast:
+            self._vote.load(np.array(vote, np.float32), session)
+            self._cast = vote
+
+    def save_due(self, requests: Optional[Sequence[float]]) -> bool:
+        """See `StopVote.save_due`."""
+        assert requests is not None, "the step did not fetch the vote"
+        return requests[-1] > 0
 
     def result(
         self, requests: Optional[Sequence[float]], signal_number: Optional[int]

@@ -210,7 +210,9 @@ def test_npus_hold_the_same_after_every_step(tmp_path):
 
 
 def test_npus_train_and_go_on_with_another_number(tmp_path):
-    first = trained(tmp_path, "--train_size=192", "--epoch=1", "--seed=3")  # 6 steps of 2 x 16
+    first = trained(  # 6 steps of 2 x 16; rank 0's clock alone says when to save
+        tmp_path, "--train_size=192", "--epoch=1", "--seed=3", "--ckpt_minutes=1e-9"
+    )
     assert [code for code, _, _ in first] == [0, 0], first
     assert len(log_lines(first[0][1])) == 6 and log_lines(first[1][1]) == []
     assert not (tmp_path / "other").exists()  # rank 0 alone writes
@@ -219,8 +221,9 @@ def test_npus_train_and_go_on_with_another_number(tmp_path):
         for event in factory.events(tmp_path / "record0")
         if event["kind"] == "optimizer"
     )
-    found = checkpoint.newest(str(tmp_path / "run" / "checkpoint"), warn=pytest.fail)
+    found, before = checkpoint.kept(str(tmp_path / "run" / "checkpoint"), warn=pytest.fail)
     assert (found.step, found.state["ranks"], found.state["offset"]) == (6, 2, 0)
+    assert (before.step, before.state["interim"], found.state["interim"]) == (5, True, False)
 
     with factory.adapter():
         code, out = train_here(

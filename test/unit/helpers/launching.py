@@ -98,7 +98,7 @@ def receive(number, frame):
     seen["signals"].append(number)
 
 
-for number in (signal.SIGINT, signal.SIGTERM):
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
     signal.signal(number, receive)
 os.makedirs(os.path.join(out, "run", "samples"), exist_ok=True)
 for name in ("train_00000200.png", "train_00000400.png"):

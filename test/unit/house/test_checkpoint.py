@@ -184,6 +184,33 @@ def test_damaged_checkpoints_do_not_push_out_what_is_saved_beside_them(trained):
     assert checkpoint.newest(folder, warn=lambda line: None).step == 1
 
 
+def test_a_checkpoint_is_on_the_disk_before_its_manifest_and_that_before_others_go(
+    trained, monkeypatch
+):
+    """A power cut used to leave a manifest beside an empty file."""
+    session, saver, _, folder = trained
+    events = []
+
+    def noted(name, function):
+        def call(target, *rest):
+            path = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else target
+            events.append((name, os.path.basename(rest[0] if rest else path)))
+            return function(target, *rest)
+
+        return call
+
+    for name in ("fsync", "replace", "remove"):
+        monkeypatch.setattr(os, name, noted(name, getattr(os, name)))
+    saver.save(session, folder, step=4, state={}, max_to_keep=1)
+    manifest = events.index(("replace", "DCGAN.model-4.json"))
+    for part in checkpoint._PARTS:
+        moved = events.index(("replace", "DCGAN.model-4" + part))
+        assert events.index(("fsync", "DCGAN.model" + part)) < moved < manifest
+    flushed = [i for i, event in enumerate(events) if event == ("fsync", os.path.basename(folder))]
+    assert moved < flushed[0] < manifest < flushed[1]
+    assert flushed[1] < events.index(("remove", "DCGAN.model-1.json"))
+
+
 def test_without_a_sound_checkpoint_nothing_starts_anew_silently(trained):
     session, saver, _, folder = trained
     for step in (1, 2, 3):

@@ -135,8 +135,11 @@ def test_a_rank_that_fails_is_named_and_ends_the_others(project, on_npus):
     assert project.path("test", "output", "1", "train_1.log") in finished.stderr
 
 
-@pytest.mark.parametrize("on_npus", [False, True])
-def test_a_signal_reaches_all(project, on_npus):
+@pytest.mark.parametrize(
+    "on_npus, number, code",
+    [(False, signal.SIGINT, 130), (False, signal.SIGHUP, 129), (True, signal.SIGUSR1, 138)],
+)
+def test_a_signal_reaches_all(project, on_npus, number, code):
     project.training(LOG, wait=True)
     options = ["--rank_table=" + with_npus(project)] if on_npus else []
     if not on_npus:
@@ -144,9 +147,9 @@ def test_a_signal_reaches_all(project, on_npus):
     process = project.start(PERFORMANCE_8P, "--np=2", *options)
     for rank in "01":
         wait_for(project.path("test", "output", rank, f"train_{rank}.log"), "Final")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Training stopped by a signal. To go on: " in errors
+    assert process.returncode == code and "Training stopped by a signal. To go on: " in errors
     for rank in "01":
         assert len(project.seen(f"seen_by_{rank}.json")["signals"]) == 1
 

@@ -69,6 +69,68 @@ def test_a_signal_finishes_the_step_saves_and_exits(tmp_path, number, code):
     assert "Final accuracy" not in out
 
 
+@pytest.mark.parametrize(
+    "numbers, code",
+    [
+        ([signal.SIGUSR1], 138),
+        ([signal.SIGHUP, signal.SIGHUP], 129),  # the terminal sends one and its shell another
+        ([signal.SIGUSR1, signal.SIGTERM], 138),  # a scheduler's warning, and soon its end
+    ],
+)
+def test_a_closed_terminal_and_a_scheduler_lose_nothing(tmp_path, numbers, code):
+    ended, text = train_here(
+        tmp_path,
+        "--train_size=96",
+        "--epoch=1",
+        at_step=3,
+        action=lambda: [os.kill(os.getpid(), number) for number in numbers],
+    )
+    assert ended == code and final_state(tmp_path)[0] == 3 == len(log_lines(text))
+
+
+def test_nohup_stays_in_force(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        code, _ = train_here(
+            tmp_path,
+            "--train_size=64",
+            "--epoch=1",
+            at_step=2,
+            action=lambda: os.kill(os.getpid(), signal.SIGHUP),
+        )
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert code == 0 and final_state(tmp_path)[0] == 4
+
+
+def test_checkpoints_by_the_clock_change_nothing_but_what_a_crash_costs(tmp_path):
+    """Every step is saved by the clock; of these the newest two stay, besides those of --ckpt_freq."""
+    options = ["--seed=3", "--train_size=128", "--epoch=1", "--ckpt_freq=3", "--max_to_keep=9"]
+    train_here(tmp_path / "without", "--ckpt_minutes=0", *ONE_THREAD, *options)
+    found = []
+    train_here(
+        tmp_path / "with",
+        "--ckpt_minutes=1e-9",
+        *ONE_THREAD,
+        *options,
+        at_step=8,
+        action=lambda: found.extend(checkpoint.kept(str(tmp_path / "with/run/checkpoint"))),
+    )
+    assert [each.step for each in found] == [7, 6, 3]
+    assert [each.state["interim"] for each in found] == [True, False, False]
+    assert_equal_runs(tmp_path / "without", tmp_path / "with")
+
+
+def test_a_clock_that_is_set_back_does_not_matter(tmp_path, monkeypatch):
+    """`time:` of the log used to be -3599."""
+    clock = iter(range(10**9, 0, -3600))
+    monkeypatch.setattr(time, "time", lambda: next(clock))
+    train_here(tmp_path, "--train_size=48", "--epoch=1")
+    lines = [json.loads(line) for line in open(str(tmp_path / "run" / "metrics.jsonl"))]
+    seconds = [line["seconds"] for line in lines]
+    assert min(seconds) >= 0 and seconds == sorted(seconds)
+
+
 def test_a_second_signal_stops_at_once(tmp_path):
     child = started(tmp_path, "--epoch=5000")
     while child.poll() is None:  # one of them comes while the first is still being answered
