@@ -184,11 +184,7 @@ def atomic_path(path: str) -> Iterator[str]:
 
 
 def flush_to_disk(path: str) -> None:
-    """Returns once a file, or the names in a folder, have reached the disk.
-
-    Raises:
-        OSError: the disk is full or failing.
-    """
+    """Returns once a file, or the names in a folder, have reached the disk; raises `OSError`."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
