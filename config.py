@@ -14,6 +14,7 @@ from typing import Any, Dict, FrozenSet, List, Optional, Tuple
 
 from config_npu import NpuOptions
 from datasets.registry import DATASETS
+from devices.registry import DEVICES
 from options import UserError, from_dataset, option, options_of
 
 VERSION = "2.0"
@@ -183,7 +184,7 @@ class Config(NpuOptions):
     export_format: str = option("all", "What --export writes.", choices=("all", "checkpoint", "saved_model", "onnx"),
         may_change=True)
 
-    device: str = option("auto", "What to compute on.", section="The device", choices=("auto", "npu", "gpu", "cpu"),
+    device: str = option("auto", "What to compute on.", section="The device", choices=("auto", *DEVICES),
         common=True, may_change=True)
     intra_op_threads: int = option(0, "Threads of one operation; 0 is the default.", low=0, high=1024, may_change=True)
     inter_op_threads: int = option(0, "Operations at once; 0 is the default.", low=0, high=1024, may_change=True)

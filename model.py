@@ -67,8 +67,8 @@ class GanLosses(NamedTuple):
     g: tf.Tensor
 
 
-class SigmoidCrossEntropy:
-    """The reference's loss: batch means of sigmoid cross entropies, non-saturating for G."""
+class Loss:
+    """A row of `LOSSES`: what both networks are trained with."""
 
     def discriminator(
         self, real_logits: tf.Tensor, fake_logits: tf.Tensor
@@ -81,25 +81,33 @@ class SigmoidCrossEntropy:
         Returns:
             (real, fake), float32 scalars.
         """
+        raise NotImplementedError
+
+    def generator(self, fake_logits: tf.Tensor) -> tf.Tensor:
+        """G's loss from D's logits [N, 1] of generated images, a float32 scalar."""
+        raise NotImplementedError
+
+
+class SigmoidCrossEntropy(Loss):
+    """The reference's loss: batch means of sigmoid cross entropies, non-saturating for G."""
+
+    def discriminator(self, real_logits, fake_logits):
         return (
             _cross_entropy(real_logits, tf.ones_like(real_logits)),
             _cross_entropy(fake_logits, tf.zeros_like(fake_logits)),
         )
 
-    def generator(self, fake_logits: tf.Tensor) -> tf.Tensor:
-        """G's loss from D's logits [N, 1] of generated images, a float32 scalar."""
+    def generator(self, fake_logits):
         return _cross_entropy(fake_logits, tf.ones_like(fake_logits))
 
 
-def gan_losses(
-    loss: SigmoidCrossEntropy, real_logits: tf.Tensor, fake_logits: tf.Tensor
-) -> GanLosses:
+def gan_losses(loss: Loss, real_logits: tf.Tensor, fake_logits: tf.Tensor) -> GanLosses:
     """The losses of both networks from D's logits [N, 1] of real and of generated images."""
     d_real, d_fake = loss.discriminator(real_logits, fake_logits)
     return GanLosses(d_real, d_fake, d_real + d_fake, loss.generator(fake_logits))
 
 
-LOSSES: Dict[str, SigmoidCrossEntropy] = {"sigmoid_cross_entropy": SigmoidCrossEntropy()}
+LOSSES: Dict[str, Loss] = {"sigmoid_cross_entropy": SigmoidCrossEntropy()}
 
 
 def _cross_entropy(logits, labels):
@@ -128,7 +136,7 @@ class Networks:
         sizes: Sizes,
         products: NativeProducts = NATIVE,
         *,
-        loss: SigmoidCrossEntropy = LOSSES["sigmoid_cross_entropy"],
+        loss: Loss = LOSSES["sigmoid_cross_entropy"],
     ):
         """Builds no op.
 

@@ -1,18 +1,14 @@
-"""The table of devices, and the choice of one: made once, before a graph is built."""
+"""The choice of a device: made once, before a graph is built."""
 
+import importlib
 import sys
-from typing import Callable, Dict, Type
+from typing import Callable, Type
 
 from config import Config
 from devices import npu_options
 from devices.base import Device
-from devices.cpu import CpuDevice
-from devices.gpu import GpuDevice
-from devices.npu import NpuDevice
+from devices.registry import DEVICES
 from options import UserError
-
-# The values of --device. Without it, the first device that is there is taken.
-DEVICES: Dict[str, Type[Device]] = {"npu": NpuDevice, "gpu": GpuDevice, "cpu": CpuDevice}
 
 
 def open_device(config: Config, *, say: Callable[[str], None] = print) -> Device:
@@ -27,9 +23,10 @@ def open_device(config: Config, *, say: Callable[[str], None] = print) -> Device
     """
     npu_options.check(config)
     reasons = [] if config.device == "auto" else [f"--device={config.device}"]
-    for kind, device_class in DEVICES.items():
+    for kind in DEVICES:
         if config.device not in ("auto", kind):
             continue
+        device_class = _device_class(kind)
         why_missing = device_class.why_missing()
         if not why_missing:
             return _report(device_class(config), reasons, say)
@@ -37,6 +34,11 @@ def open_device(config: Config, *, say: Callable[[str], None] = print) -> Device
             raise UserError(f"--device: {why_missing} ({sys.executable})")
         reasons.append(why_missing)
     raise AssertionError("a CPU is always there")
+
+
+def _device_class(kind: str) -> Type[Device]:
+    module, name = DEVICES[kind].split(".")
+    return getattr(importlib.import_module("devices." + module), name)
 
 
 def _report(device, reasons, say):

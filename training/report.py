@@ -9,7 +9,8 @@ from devices.ranks import Ranks
 from training import curves, samples, throughput
 from training.graph import StepResult
 from training.progress import Progress
-from training.sinks import SINKS, RunInfo, Sink
+from training.sink import RunInfo, Sink
+from training.sinks import SINKS
 
 DrawSample = Callable[[], Tuple[Progress, samples.DrawnGrid]]
 

@@ -1,29 +1,21 @@
 """The ways in which a run is reported, one class each; `SINKS` lists them.
 
-A sink is opened with a `RunInfo` and has those of these methods that it needs:
-
-    start(progress, readings)   before the first step and after each rollback, with the optimizers'
-                                readings (`training.step.TrainStep`); later steps come again
-    step(progress, result)      after every `every`-th step, with its `training.graph.StepResult`
-    sample(progress, grid)      when a sample grid was drawn, with its `training.samples.DrawnGrid`
-    finish(progress, result)    after the last step of a whole training
-    close()                     at the end, after an error too
-
-`progress` is a `training.progress.Progress`. An exception among a sink's `failures` is a warning.
+What a sink is, `training/sink.py` says.
 """
 
 import json
 import math
 import os
-from typing import Any, Dict, NamedTuple, TextIO, Tuple, Type
+from typing import Any, Dict, TextIO, Type
 
 import tensorflow.compat.v1 as tf
 
 import utils
-from config import METRICS_FILE, Config
+from config import METRICS_FILE
 from training import samples
 from training.graph import StepResult
 from training.progress import Progress
+from training.sink import RunInfo, Sink
 
 LOG_LINE = "[%8d Epoch: %2d/%2d %4d/%4d time: %4.4f, d_loss: %.8f  g_loss: %.8f"
 SAMPLE_LINE = "[Sample] d_loss: %.8f, g_loss: %.8f"
@@ -31,42 +23,6 @@ LAST_LINE = "Final accuracy d_loss %.8f"
 COLLAPSED_SPREAD = 1.0  # distance of the grid's images, in pixel units of 0 to 255
 EVENTS_FOLDER = "events"
 NETWORKS = (("d", "the discriminator"), ("g", "the generator"))
-
-
-class RunInfo(NamedTuple):
-    """What a sink knows of its run.
-
-    Attributes:
-        config: `Config`.
-        progress: `Progress` at the start.
-        steps_per_epoch: with the current number of ranks.
-        ranks: their number; a step trains on `ranks * config.batch_size` images.
-    """
-
-    config: Config
-    progress: Progress
-    steps_per_epoch: int
-    ranks: int
-
-
-class Sink:
-    """One way to report a run; see the head of this file.
-
-    Attributes:
-        failures: exceptions that mean that it cannot report now.
-        every: steps between two calls of `step`.
-    """
-
-    failures: Tuple[Type[Exception], ...] = (
-        OSError,
-        tf.errors.OpError,
-        RuntimeError,  # what the FileWriter of TensorFlow 2.x raises
-    )
-    every = 1
-
-    def __init__(self, run: RunInfo) -> None:
-        """Opens it."""
-        self._run = run
 
 
 class ProgressBar(Sink):

@@ -13,7 +13,7 @@ NETWORKS = ("model", "ops", "ops_cpu")
 MAY_IMPORT = {
     "options": (),
     "config_npu": ("options",),
-    "config": ("options", "config_npu", "datasets.registry"),
+    "config": ("options", "config_npu", "datasets.registry", "devices.registry"),
     "flags_file": ("options", "config", "regular_file", "utils"),
     "interpreter": (),
     "ops_cpu": (),

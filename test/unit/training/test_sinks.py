@@ -10,7 +10,7 @@ from training import report, sinks
 from training.graph import StepResult
 from training.progress import Progress
 from training.samples import DrawnGrid
-from training.sinks import Sink
+from training.sink import Sink
 
 RESULT = StepResult({"d_loss": 1.0, "g_loss": float("nan")})
 
