@@ -41,7 +41,7 @@ def open_image(
                 f"a WebP, and the libwebp {version} of this Pillow is older than 1.3.2 "
                 "(CVE-2023-4863)"
             )
-    return Image.open(file, formats=formats)
+    return Image.open(file, formats=list(formats))
 
 
 def _numbers(version: str) -> Tuple[int, ...]:

@@ -37,6 +37,7 @@ def check_fits(config: Config) -> None:
 
 def needed_bytes(config: Config) -> int:
     """A lower bound of what a training takes: parameters, and one forward pass of each network."""
+    assert config.architecture is not None, "a data set has been opened"
     cost = COSTS[config.architecture]
     sizes = model.sizes_of(config)
     values = config.batch_size * cost.num_activations(sizes)

@@ -191,9 +191,9 @@ def test_a_session_that_fails_ends_one_of_several_ranks_in_one_line():
     import tensorflow.compat.v1 as tf
 
     error = tf.errors.UnknownError(None, None, "Connection closed\n by peer")
-    with pytest.raises(RankLost, match="^rank 1 of 2: stopped, .*: Connection closed by peer$"):
-        with ranks.guarded(ranks.Ranks(1, 2)):
-            raise error
+    text = "^rank 1 of 2: stopped, .*: Connection closed by peer$"
+    with pytest.raises(RankLost, match=text), ranks.guarded(ranks.Ranks(1, 2)):
+        raise error
     with pytest.raises(tf.errors.UnknownError), ranks.guarded(ranks.SINGLE_PROCESS):
         raise error
 

@@ -13,7 +13,7 @@ import pytest
 from launching import MODULES, Project
 from paths import ROOT
 
-VERSION = "%d.%d" % sys.version_info[:2]
+VERSION = "{}.{}".format(*sys.version_info)
 SHIM = '#!/bin/sh\necho "pyenv: $0: command not found" >&2\nexit 127\n'
 
 
@@ -132,7 +132,7 @@ def test_what_an_interpreter_lacks_is_named_with_the_command(project):
     assert (
         result.stderr
         == "Environment: {0} (Python {1}, TensorFlow 1.15.5) lacks pillow, tqdm: "
-        "{0} -m pip install pillow tqdm\n".format(path, "%d.%d.%d" % sys.version_info[:3])
+        "{0} -m pip install pillow tqdm\n".format(path, "{}.{}.{}".format(*sys.version_info))
     )
 
 

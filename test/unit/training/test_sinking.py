@@ -88,7 +88,7 @@ def test_what_is_left_after_the_last_loop_is_made_step_by_step(
         return real(*arguments, steps=steps, **more)
 
     monkeypatch.setattr(TrainGraph, "run_steps", run_steps)
-    _, events = train(tmp_path, "--train_size=%d" % examples, *BY_FOUR)
+    _, events = train(tmp_path, f"--train_size={examples}", *BY_FOUR)
     assert [sum(done[: number + 1]) for number in range(len(done))] == expected
     assert len(of("sunk_run", events)) == 2
     assert len(variables(tmp_path, examples // 16))
