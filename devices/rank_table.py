@@ -64,8 +64,8 @@ def read(environ: Mapping[str, str]) -> NpuProcess:
     for name in ("CM_CHIEF_IP", "CM_WORKER_SIZE"):
         if environ.get(name) and environ.get("CM_WORKER_SIZE") != "1":
             raise UserError(
-                f"{name}: {environ[name]}: a cluster without a rank table is not supported; unset "
-                "it, and set RANK_SIZE, RANK_ID, JOB_ID and RANK_TABLE_FILE (test/train_full_8p.sh does)"
+                f"{name}: {environ[name]}: a cluster without a rank table is not supported; unset it, "
+                "and set RANK_SIZE, RANK_ID, JOB_ID and RANK_TABLE_FILE (test/train_full_8p.sh does)"
             )
     if size == 1:
         return NpuProcess(rank, size)
