@@ -15,7 +15,7 @@ from typing import Any, Dict, FrozenSet, List, Optional, Tuple
 from config_npu import NpuOptions
 from datasets.registry import DATASETS
 from devices.registry import DEVICES
-from options import UserError, from_dataset, option, options_of
+from options import from_dataset, option, options_of
 
 VERSION = "2.0"
 Z_DISTS = ("uniform_signed", "uniform_unsigned", "normal01")
@@ -262,38 +262,3 @@ RUN_OPTIONS = tuple(name for name, each in OPTIONS.items() if not each.declared.
 # May change, but for all ranks of a run at once: they must come to the same collectives together.
 SAME_ON_ALL_RANKS = tuple(name for name, each in OPTIONS.items() if each.declared.same_on_all_ranks)
 SET_BY_DATASET = tuple(name for name, each in OPTIONS.items() if not each.flag)
-
-
-def check_config(config: Config) -> None:
-    """Raises `UserError`, naming the flag, where two options do not go together.
-
-    What one option may hold is declared in `Config`; `devices/` checks what the device takes, and
-    `datasets/` what the data allow.
-    """
-    jobs = config.jobs
-    if config.train and jobs:
-        raise UserError(f"--{OPTIONS[jobs[0]].flag}: not together with --train")
-    if config.generate and config.seeds is not None:
-        raise UserError("--seeds: not together with --generate (which takes the seeds 0, 1, ...)")
-    if config.resume and not config.train:
-        raise UserError("--resume: only together with --train")
-    if config.pad and not config.crop:
-        raise UserError("--pad: only together with --crop (it fills what the crop lacks)")
-    if config.channels == 2:
-        raise UserError("--channels: 1 (gray) or 3 (color), not 2")
-    if config.updates == "alternating" and config.batch_size % 2:
-        raise UserError(f"--batch_size: {config.batch_size} is odd; --updates=alternating halves it")
-    if config.iterations_per_loop > 1:
-        _check_loop_intervals(config)
-
-
-def _check_loop_intervals(config: Config) -> None:
-    if not config.fused_step:
-        raise UserError("--iterations_per_loop: needs the fused step (drop --nofused_step)")
-    for name in ("sample_freq", "ckpt_freq", "summary_freq", "log_freq"):
-        interval = getattr(config, name)
-        if interval % config.iterations_per_loop:
-            raise UserError(
-                f"--{name}: {interval} is not a multiple of "
-                f"--iterations_per_loop={config.iterations_per_loop}"
-            )

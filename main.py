@@ -14,7 +14,8 @@ import re
 import sys
 from typing import Any, Dict, List
 
-from config import OPTIONS, VERSION, Config, check_config
+from config import OPTIONS, VERSION, Config
+from config_checks import check_config
 from flags_file import read_preset
 from interpreter import continue_in_own_environment
 from options import DeviceError, NamedOption, RankLost, UserError

@@ -8,7 +8,8 @@ import image_files
 import pytest
 
 import main
-from config import Config, check_config
+from config import Config
+from config_checks import check_config
 from datasets.registry import DATASETS, open_dataset
 from options import UserError
 

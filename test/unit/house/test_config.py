@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config import OPTIONS, Config, check_config
+from config import OPTIONS, Config
+from config_checks import check_config
 from flags_file import checked_options, read_options, saved_runs
 from options import UserError
 

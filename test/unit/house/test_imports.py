@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "config_npu": ("options",),
     "config": ("options", "config_npu", "datasets.registry", "devices.registry"),
     "flags_file": ("options", "config", "regular_file", "utils"),
+    "config_checks": ("options", "config"),
     "interpreter": (),
     "ops_cpu": (),
     "ops": ("ops_cpu",),
@@ -77,6 +78,7 @@ MAY_IMPORT = {
     ),
     "main": (
         *OPTIONS,
+        "config_checks",
         "terminal",
         "interpreter",
         "datasets.registry",
