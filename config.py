@@ -48,6 +48,7 @@ class Config(NpuOptions):
     evaluate: Optional[str] = option(None, "Measure a trained run: its last checkpoint, all of them, or the "
         "discriminator's features.", choices=("last", "all", "features"), job="inference.evaluate.evaluate",
         common=True, may_change=True)
+    compare: Optional[str] = option(None, "Compare two runs of the same options, RUN_A,RUN_B: names in --out_dir or folders. Exit code 1 if they differ beyond tolerance.", job="inference.compare.compare", may_change=True)
     report: bool = option(False, "Write the run's index.html.", job="inference.html_report.write_page", may_change=True)
     export: bool = option(False, "Export a trained run's checkpoint for another batch size, and more.",
         job="inference.export.export", may_change=True)
@@ -160,6 +161,7 @@ class Config(NpuOptions):
     sample_num: int = option(64, "Images in the sample grid.", low=1, high=1 << 16, may_change=True,
         other_names=("sample_size",))
     G_img_sum: bool = option(False, "Images in TensorBoard too.", may_change=True)
+    step_dump: int = option(0, "Write what each of the first so many steps computed into RUN/step_dump, for --compare.", low=0, high=1000, may_change=True, same_on_all_ranks=True)
     progress: str = option("auto", "A progress bar: on a terminal (auto), always or never.",
         choices=("auto", "on", "off"), may_change=True)
 

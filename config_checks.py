@@ -25,6 +25,8 @@ def check_config(config: Config) -> None:
         raise UserError(
             f"--batch_size: {config.batch_size} is odd; --updates=alternating halves it"
         )
+    if config.step_dump and (config.iterations_per_loop > 1 or not config.fused_step):
+        raise UserError("--step_dump: not with --nofused_step or --iterations_per_loop")
     if config.iterations_per_loop > 1:
         _check_loop_intervals(config)
 

@@ -216,11 +216,14 @@ def run(config: Config) -> int:
 
 
 def _do_jobs(config: Config) -> int:
+    """Does each job once. A job that returns False makes the exit code 1."""
     jobs = [OPTIONS[name].declared.job for name in config.jobs] or ["inference.sample.draw"]
+    code = 0
     for job in sorted(set(jobs), key=jobs.index):
         module, function = job.rsplit(".", 1)
-        getattr(importlib.import_module(module), function)(config)
-    return 0
+        if getattr(importlib.import_module(module), function)(config) is False:
+            code = 1
+    return code
 
 
 def _train(config: Config) -> int:

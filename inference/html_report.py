@@ -11,6 +11,7 @@ import jinja2
 import utils
 from config import RUN_OPTIONS, Config
 from inference import results
+from inference.comparison_plot import PLOT_FILE
 from inference.trained_run import find_options
 from options import UserError
 from training import curves, samples, throughput
@@ -71,7 +72,8 @@ def _render(config: Config) -> str:
         grids=grids,
         left_out=left_out,
         results=results.table(found) if found else None,
-        result_curve=_result_curve(folder),
+        result_curve=_optional_plot(folder, results.CURVE_FILE),
+        comparison=_optional_plot(folder, PLOT_FILE),
         options=[
             (name, json.dumps(value))
             for name, value in config.as_dict().items()
@@ -106,9 +108,9 @@ def _curves(folder: str, points: Dict[str, curves.Points]) -> List[Tuple[str, Op
     return [(each.title, _data_uri(curves.plot(folder, each, points), folder)) for each in drawn]
 
 
-def _result_curve(folder: str) -> Optional[str]:
-    """The plot of --evaluate as a data URI; None if no checkpoint was measured."""
-    path = os.path.join(folder, results.CURVE_FILE)
+def _optional_plot(folder: str, name: str) -> Optional[str]:
+    """The plot of --evaluate or --compare as a data URI; None if there is none."""
+    path = os.path.join(folder, name)
     return _data_uri(path, folder) if os.path.lexists(path) else None
 
 

@@ -11,13 +11,14 @@ import sys
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from launch import arguments, display, rank, train  # noqa: E402
+from launch import align, arguments, display, rank, train  # noqa: E402
 from launch.console import say  # noqa: E402
 from options import UserError  # noqa: E402
 
 COMMANDS = {
     "check": arguments.check,  # a launch script's options
     "train": train.train,
+    "align": align.align,  # test/align.sh: two trainings and a comparison
     "rank": rank.become_rank,  # one process of several; see rank.py
     "display": display.show,  # standard error on a terminal; see display.py
 }

@@ -4,6 +4,7 @@ import math
 import time
 from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 import checkpoint
@@ -14,7 +15,7 @@ from datasets import pipeline
 from datasets.dataset import Dataset
 from devices.device import Device
 from devices.ranks import Barrier, IntegerBroadcast, Ranks
-from training import optimizers, samples, signals
+from training import optimizers, samples, signals, step_dump
 from training import step as training_step
 from training.progress import SHARED, Progress
 from training.weight_average import WeightAverage
@@ -22,6 +23,7 @@ from training.weight_average import WeightAverage
 # A loss this large means training has diverged beyond recovery.
 DIVERGED_LOSS = 1e4
 SUMMARY = "summary"  # the name of TensorBoard's fetch
+DUMP = "dump"  # that of --step_dump
 
 
 class StepResult(NamedTuple):
@@ -33,11 +35,13 @@ class StepResult(NamedTuple):
             spent waiting for the first batch.
         summary: TensorBoard's histograms and images, serialized, if they were asked for.
         stop_requests: what `training.signals.StopVote` fetched, if it fetches anything.
+        dump: what the step computed, by name, if it was asked for; see `training.step_dump`.
     """
 
     scalars: Dict[str, float]
     summary: Optional[bytes] = None
     stop_requests: Optional[Sequence[float]] = None
+    dump: Optional[Dict[str, np.ndarray]] = None
 
     @property
     def bad_loss(self) -> Optional[str]:
@@ -91,6 +95,7 @@ class TrainGraph:
             g_updates=config.g_updates,
             updates=config.updates,
         )
+        self._dumped = step_dump.find_tensors(self.pipeline.batch, training_step.GRADIENTS)
         self.grid = samples.SampleGrid(networks=networks, dataset=dataset, config=config)
         self._summary = build_summary(
             step.watched, value_range=networks.value_range, with_images=config.G_img_sum
@@ -162,7 +167,12 @@ class TrainGraph:
         return loop if step % loop == 0 and loop <= remaining else 1
 
     def run_steps(
-        self, run: Callable[..., Any], *, steps: int = 1, with_summary: bool = False
+        self,
+        run: Callable[..., Any],
+        *,
+        steps: int = 1,
+        with_summary: bool = False,
+        with_dump: bool = False,
     ) -> StepResult:
         """Makes one training step, or at once as many as the device loops.
 
@@ -170,6 +180,7 @@ class TrainGraph:
             run: called like `session.run`.
             steps: 1, or the device's number of steps.
             with_summary: also fetch TensorBoard's histograms and images.
+            with_dump: also fetch what the step computes; of a fused step alone.
 
         Returns:
             The `StepResult` of the last step.
@@ -183,6 +194,8 @@ class TrainGraph:
         first, *rest = self._runs[steps]
         if with_summary:
             first = dict(first, **{SUMMARY: self._summary})
+        if with_dump:
+            first = dict(first, **{DUMP: self._dumped})
         try:
             for fetches in (first, *rest):
                 values.update(run(fetches))
@@ -191,12 +204,13 @@ class TrainGraph:
             raise
         waited = self.pipeline.monitor.share_waited(started, steps)
         summary, requests = values.pop(SUMMARY, None), values.pop(signals.STOP_REQUESTS, None)
+        dump = values.pop(DUMP, None)
         scalars = {
             name: float(value)
             for name, value in values.items()
             if name not in training_step.UPDATES
         }
-        return StepResult(dict(scalars, input_wait=waited), summary, requests)
+        return StepResult(dict(scalars, input_wait=waited), summary, requests, dump)
 
 
 def build_train_graph(

@@ -119,6 +119,7 @@ class TrainingRun:
             self._session_run,
             steps=steps,
             with_summary=step % self._config.summary_freq == 0,
+            with_dump=step <= self._config.step_dump,
         )
         self._steps_in_flight = 0
         self.progress = self.progress._replace(step=step, seconds=self._seconds())

@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 
 import utils
 from config import METRICS_FILE
-from training import samples
+from training import samples, step_dump
 from training.graph import StepResult
 from training.progress import Progress
 from training.sink import RunInfo, Sink
@@ -215,6 +215,15 @@ class GridFiles(Sink):
         utils.write_png(samples.grid_path(folder, progress.step), utils.grid(grid.pixels))
 
 
+class StepDumps(Sink):
+    """The files of `--step_dump`."""
+
+    def step(self, progress: Progress, result: StepResult) -> None:
+        """Writes a step's."""
+        if result.dump is not None:
+            step_dump.write(self._run.config.run_dir, progress.step, result.dump)
+
+
 # Name in warnings -> sink, in the order of their calls. A further reporter is one more row.
 SINKS: Dict[str, Type[Sink]] = {
     "the progress bar": ProgressBar,
@@ -223,6 +232,7 @@ SINKS: Dict[str, Type[Sink]] = {
     METRICS_FILE: JsonLines,
     "TensorBoard": TensorBoard,
     "sample grids": GridFiles,
+    "step dumps": StepDumps,
 }
 
 

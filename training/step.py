@@ -20,6 +20,8 @@ from devices.ranks import SINGLE_PROCESS
 
 # The fetches of a step that change the variables; the others only report.
 UPDATES = ("d_update", "g_update")
+# Graph collection of [(gradient, variable)] of each update, in the order of the updates.
+GRADIENTS = "gradients_of_updates"
 # Those that each rank measures on its own batch.
 MEASURED = ("d_loss_real", "d_loss_fake", "d_loss", "d_accuracy", "g_loss_first", "g_loss")
 
@@ -204,6 +206,7 @@ def _update(optimizer, loss, scope, ranks, *, own, others):
     with tf.variable_scope(scope[0] + "_optim", reuse=tf.AUTO_REUSE):
         gradients = optimizer.compute_gradients(loss, var_list=variables)
         assert all(gradient is not None for gradient, _ in gradients), "a gradient is missing"
+        tf.add_to_collection(GRADIENTS, gradients)
         apply = optimizer.apply_gradients(gradients)
     assert all(v.op.name.startswith(scope) for v, _ in own), "statistics of the other network"
     assert not any(v.op.name.startswith(scope) for v, _ in others), "statistics counted twice"

@@ -64,6 +64,7 @@ MAY_IMPORT = {
         "devices",
         "training.curves",
         "training.samples",
+        "training.step_dump",
         "training.throughput",
         "utils",
     ),
