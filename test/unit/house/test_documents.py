@@ -24,6 +24,7 @@ from paths import ROOT
 
 import main
 from config import OPTIONS
+from launch import align
 from launch.arguments import OWN, PASSED_ON, SEVERAL
 
 DOCUMENTS = documents()
@@ -40,7 +41,7 @@ NOT_OURS = {"build-arg", "framework", "input_shape", "model", "output", "host", 
 
 
 def all_flags():
-    found = main_flags() | set(OWN) | set(SEVERAL) | set(PASSED_ON) | NOT_OURS
+    found = main_flags() | set(OWN) | set(SEVERAL) | set(PASSED_ON) | set(align.OWN) | NOT_OURS
     for names in script_flags().values():
         found |= names
     return found
@@ -124,6 +125,8 @@ def fault(command):
     known = script_flags().get(script, set())
     if os.path.basename(script).startswith("train_"):
         known = {*OWN, *PASSED_ON, "help", *(SEVERAL if script.endswith("_8p.sh") else {})}
+    if script == "test/align.sh":
+        known = {*align.OWN, *main_flags()}
     unknown = set(FLAG.findall(" ".join(given[:end]))) - known
     return f"{script}: unknown {sorted(unknown)}" if unknown else refused(given[end + 1 :])
 
