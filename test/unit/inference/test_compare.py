@@ -198,7 +198,7 @@ def test_rounding_of_a_gradient_that_is_nothing_but_rounding_is_no_fault():
 
 def test_losses_differ_at_once_in_the_mean_or_by_nan():
     ones = {step: 1.0 for step in range(1, 101)}
-    late = dict(ones, **{step: 1.5 for step in range(51, 101)})
+    late = {**ones, **{step: 1.5 for step in range(51, 101)}}
     assert comparison.compare_losses("d_loss", ones, ones).equal
     assert "step 3" in comparison.compare_losses("d_loss", ones, {**ones, 3: 1.1}).fault
     assert comparison.compare_losses("d_loss", ones, {**ones, 50: 1.1}).fault == ""
