@@ -11,7 +11,8 @@ from programs import parsed, train_here
 
 import main
 import ops
-from config import OPTIONS_FILE, check_config
+from config import OPTIONS_FILE
+from config_checks import check_config
 from datasets.registry import open_dataset
 from devices.device import open_device
 from devices.ranks import SINGLE_PROCESS
