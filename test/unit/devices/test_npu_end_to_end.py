@@ -189,8 +189,8 @@ def test_off_the_npu_the_run_is_the_same_with_ascend_options(tmp_path, capsys):
     )
     assert (
         out.count(
-            "Ascend options have no effect on a CPU: --over_dump --over_dump_path "
-            "--precision_mode\n"
+            "Ascend options have no effect on a CPU: --precision_mode --over_dump "
+            "--over_dump_path\n"
         )
         == 1
     )

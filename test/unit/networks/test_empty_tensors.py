@@ -17,7 +17,7 @@ from datasets.registry import open_dataset
 from devices.device import open_device
 from devices.ranks import SINGLE_PROCESS
 from inference import export
-from inference.trained_run import find_run, opened_generator
+from inference.trained_run import open_run
 from training.graph import build_train_graph
 
 SOURCES = ("Placeholder", "IteratorGetNext", "Const")
@@ -90,7 +90,7 @@ def test_training_and_sample_grid(graph, monkeypatch, architecture, fused, produ
     assert dataset.architecture == architecture
     build_train_graph(
         config=config.replace(num_classes=0, class_names=()),
-        dataset=dataset._replace(num_classes=0, class_names=()),
+        dataset=dataset.without_labels(),
         ranks=SINGLE_PROCESS,
         device=open_device(config),
     )
@@ -101,8 +101,8 @@ def test_training_and_sample_grid(graph, monkeypatch, architecture, fused, produ
 
 def test_generator_and_exports_of_a_run_without_labels(tmp_path):
     asked = make_run(tmp_path, "image")
-    assert find_run(asked).config.num_classes == 0
-    with opened_generator(find_run(asked)):
+    with open_run(asked) as run, run.open_generator():
+        assert run.config.num_classes == 0
         assert ops_on_empty_tensors(tf.get_default_graph()) == []
     assert main.run(asked.replace(freeze=True, freeze_discriminator=True)) == 0
     asked = asked.replace(export=True, export_format="checkpoint", export_batch_size=5)
