@@ -119,6 +119,12 @@ class Config(NpuOptions):
         other_names=("train_batch_size",))
     learning_rate: float = option(0.0002, "Adam's learning rate.", low=0, high=1e6,
         other_names=("lr",))
+    d_learning_rate: Optional[float] = option(None, "The discriminator's learning rate. The default is --learning_rate.",
+        low=0, high=1e6)
+    lr_schedule: str = option("constant", "How the learning rates fall until the last step: not at all, linearly to 0, or "
+        "along a cosine to 0.", choices=("constant", "linear", "cosine"))
+    lr_decay_start: int = option(0, "Epochs at the full learning rates before --lr_schedule lets them fall.",
+        low=0, high=10**6)
     beta1: float = option(0.5, "Adam's beta1.", low=0, high=1)
     scale_lr: str = option("none", "How the learning rate grows with the number of ranks.",
         choices=("none", "linear", "sqrt"))

@@ -81,10 +81,10 @@ class TrainGraph:
         self.pipeline = pipeline.InputPipeline(
             dataset, config=config, value_range=networks.value_range, ranks=ranks
         )
-        d, g = [
-            optimizers.build_optimizer(network, config=config, device=device, ranks=ranks)
-            for network in ("d", "g")
-        ]
+        schedule = optimizers.Schedule(
+            config, ranks_size=ranks.size, total_steps=_total_steps(config, dataset, ranks)
+        )
+        d, g = optimizers.build_optimizers(config, device, ranks, schedule=schedule)
         step = training_step.build_train_step(
             networks=networks,
             batch=self.pipeline.batch,
@@ -106,7 +106,8 @@ class TrainGraph:
         self._device = device
         self._readings = step.readings
         # Number of training steps -> the fetches of the session runs that make them.
-        last = dict(step.runs[-1], g_update=average.update_after(step.runs[-1]["g_update"]))
+        update = average.update_after(step.runs[-1]["g_update"])
+        last = dict(step.runs[-1], g_update=schedule.count(update))
         self._runs = {1: step.runs[:-1] + (dict(last, **self.stop_vote.fetches),)}
         self._shared = IntegerBroadcast(ranks, len(SHARED))
         self.saver = checkpoint.Saver(variables, optional=d.state + g.state + average.variables)
@@ -211,6 +212,13 @@ class TrainGraph:
             if name not in training_step.UPDATES
         }
         return StepResult(dict(scalars, input_wait=waited), summary, requests, dump)
+
+
+def _total_steps(config: Config, dataset: Dataset, ranks: Ranks) -> int:
+    steps = pipeline.steps_per_epoch(
+        dataset, batch_size=config.batch_size, ranks_size=ranks.size, train_size=config.train_size
+    )
+    return config.epoch * steps
 
 
 def build_train_graph(

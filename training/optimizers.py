@@ -1,7 +1,7 @@
 """The optimizers, and how the learning rate grows with the number of ranks."""
 
 import math
-from typing import Callable, Dict, Type
+from typing import Callable, Dict, Tuple, Type, Union
 
 import tensorflow.compat.v1 as tf
 
@@ -18,7 +18,7 @@ class Adam(tf.train.AdamOptimizer):
     Loss scaling applies the optimizer within a branch, whose name would become part of theirs.
     """
 
-    def __init__(self, rate: float, config: Config) -> None:
+    def __init__(self, rate: Union[float, tf.Tensor], config: Config) -> None:
         """Args: rate: the learning rate; config: `Config`, with the other hyperparameters."""
         super().__init__(rate, beta1=config.beta1)
         self._weight_decay = config.weight_decay
@@ -50,13 +50,62 @@ LEARNING_RATES: Dict[str, Callable[[int], float]] = {
 }
 
 
-def learning_rate(config: Config, ranks_size: int) -> float:
-    """The learning rate of a run with that many ranks."""
-    return config.learning_rate * LEARNING_RATES[config.scale_lr](ranks_size)
+# --lr_schedule -> share of the training done, a float32 scalar in [0, 1] -> the factor of the rate.
+SCHEDULES: Dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "constant": tf.ones_like,
+    "linear": lambda done: 1.0 - done,
+    "cosine": lambda done: 0.5 * (1.0 + tf.cos(math.pi * done)),
+}
+
+
+class Schedule:
+    """The learning rates of a run: `--learning_rate`, `--d_learning_rate`, `--lr_schedule`.
+
+    A schedule that is not constant counts the steps in a variable, which is saved with the others.
+    It begins after `--lr_decay_start` epochs.
+    """
+
+    def __init__(self, config: Config, *, ranks_size: int, total_steps: int) -> None:
+        """Builds the counter if there is something to count.
+
+        Args:
+            total_steps: of all epochs.
+        """
+        self._config, self._ranks_size = config, ranks_size
+        self._steps = None
+        if config.lr_schedule != "constant":
+            self._steps = tf.get_variable(
+                "schedule_steps", [], tf.int64, tf.zeros_initializer(),
+                trainable=False, use_resource=True,
+            )  # fmt: skip
+            start = total_steps * config.lr_decay_start // config.epoch
+            steps = tf.cast(self._steps.read_value() - start, tf.float32)
+            done = tf.clip_by_value(steps / max(total_steps - start, 1), 0.0, 1.0)
+            self._factor = SCHEDULES[config.lr_schedule](done)
+
+    def rate(self, network: str) -> Union[float, tf.Tensor]:
+        """The learning rate of one network ("d" or "g"): a float, or a scalar of the current step."""
+        rate = learning_rate(self._config, self._ranks_size, network)
+        return rate if self._steps is None else rate * self._factor
+
+    def count(self, update: tf.Operation) -> tf.Operation:
+        """The last update of a step, and then the counting of that step."""
+        if self._steps is None:
+            return update
+        with tf.control_dependencies([update]):
+            return self._steps.assign_add(1, read_value=False)
+
+
+def learning_rate(config: Config, ranks_size: int, network: str = "g") -> float:
+    """The initial learning rate of a network ("d" or "g") of a run with that many ranks."""
+    rate = config.learning_rate
+    if network == "d" and config.d_learning_rate is not None:
+        rate = config.d_learning_rate
+    return rate * LEARNING_RATES[config.scale_lr](ranks_size)
 
 
 def build_optimizer(
-    network: str, *, config: Config, device: Device, ranks: Ranks
+    network: str, *, config: Config, device: Device, ranks: Ranks, schedule: Schedule
 ) -> NetworkOptimizer:
     """The optimizer of one network, wrapped for the ranks and for the device's loss scaling.
 
@@ -67,6 +116,18 @@ def build_optimizer(
         config: `Config`.
         device: `devices.base.Device`.
         ranks: `devices.ranks.Ranks`.
+        schedule: `Schedule` of the run.
     """
-    optimizer = OPTIMIZERS["adam"](learning_rate(config, ranks.size), config)
+    optimizer = OPTIMIZERS["adam"](schedule.rate(network), config)
     return device.wrap(optimizer, network, ranks)
+
+
+def build_optimizers(
+    config: Config, device: Device, ranks: Ranks, *, schedule: Schedule
+) -> Tuple[NetworkOptimizer, NetworkOptimizer]:
+    """(the optimizer of D, that of G); see `build_optimizer`."""
+    d, g = [
+        build_optimizer(network, config=config, device=device, ranks=ranks, schedule=schedule)
+        for network in ("d", "g")
+    ]
+    return d, g

@@ -38,8 +38,11 @@ class Training:
             tf.constant(random.randn(6, 3), tf.float32),
         )
         tf.set_random_seed(3)
+        schedule = optimizers.Schedule(config, ranks_size=ranks.size, total_steps=1)
         self.d, self.g = [
-            optimizers.build_optimizer(network, config=config, device=device, ranks=ranks)
+            optimizers.build_optimizer(
+                network, config=config, device=device, ranks=ranks, schedule=schedule
+            )
             for network in ("d", "g")
         ]
         self.step = training_step.build_train_step(

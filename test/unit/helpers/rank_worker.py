@@ -82,8 +82,11 @@ def plain(ranks, device, folder, steps, size):
             for shape in (list(dataset.image_shape), [dataset.num_classes], [config.z_dim])
         ]
     )
+    schedule = optimizers.Schedule(config, ranks_size=ranks.size, total_steps=1)
     d_optimizer, g_optimizer = [
-        optimizers.build_optimizer(network, config=config, device=device, ranks=ranks)
+        optimizers.build_optimizer(
+            network, config=config, device=device, ranks=ranks, schedule=schedule
+        )
         for network in ("d", "g")
     ]
     step = training_step.build_train_step(
