@@ -88,13 +88,13 @@ def test_without_batch_norm_it_is_one_process_over_the_joined_batch(tmp_path):
 def test_a_run_goes_on_with_other_numbers_of_ranks(tmp_path):
     size = "--train_size=192"
     first = train(2, tmp_path, size, "--epoch=1", "--seed=3")
-    assert len(log_lines(first)) == 6  # rank 0 alone tells, 32 pictures a step
+    assert len(log_lines(first)) == 6  # rank 0 alone reports, 32 images a step
     assert newest(tmp_path).step == 6
     second = train(1, tmp_path, size, "--epoch=2")
-    assert "step 6: going on with 1 rank(s) instead of 2: 16 pictures a step, not 32" in second
+    assert "step 6: going on with 1 rank(s) instead of 2: 16 images a step, not 32" in second
     assert [int(step) for step, _, _ in log_lines(second)] == list(range(7, 19))
     third = train(3, tmp_path, size, "--epoch=3")
-    assert "step 18: going on with 3 rank(s) instead of 1: 48 pictures a step, not 16" in third
+    assert "step 18: going on with 3 rank(s) instead of 1: 48 images a step, not 16" in third
     assert [int(step) for step, _, _ in log_lines(third)] == list(range(19, 23))
     assert (newest(tmp_path).step, newest(tmp_path).state["offset"]) == (22, 10)
 
