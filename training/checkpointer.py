@@ -168,9 +168,11 @@ def _read_state(found: checkpoint.Checkpoint) -> Tuple[Progress, int]:
         UserError: its manifest lacks them.
     """
     state = dict({"offset": 0, "ranks": 1}, **found.state)
-    integers = ("draw", "offset", "ranks")
+    # The offset is below 0 once a run has gone on with fewer ranks.
+    lowest = {"draw": 0, "offset": -(1 << 62), "ranks": 1}
     if not utils.is_number(state.get("seconds")) or any(
-        type(state.get(name)) is not int or not 0 <= state[name] < 1 << 62 for name in integers
+        type(state.get(name)) is not int or not low <= state[name] < 1 << 62
+        for name, low in lowest.items()
     ):
         raise UserError(
             f"--out_name: {found.prefix}.json: does not say where the run stood; "
