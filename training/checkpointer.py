@@ -178,5 +178,5 @@ def _read_state(found: checkpoint.Checkpoint) -> Tuple[Progress, int]:
             f"--out_name: {found.prefix}.json: does not say where the run stood; "
             "give another to start anew"
         )
-    stream, offset, ranks = [state[name] for name in integers]
+    stream, offset, ranks = [state[name] for name in lowest]
     return Progress(found.step, state["seconds"], stream, offset), ranks
