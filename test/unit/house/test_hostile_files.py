@@ -54,11 +54,17 @@ def test_the_batch_size_of_a_flags_file(tmp_path, number):
     assert throughput.of_run(str(tmp_path)) is None
 
 
-@pytest.mark.parametrize("name, value", [("draw", 10**400), ("ranks", -1), ("offset", -5)])
+@pytest.mark.parametrize("name, value", [("draw", 10**400), ("ranks", -1), ("offset", -(10**400))])
 def test_the_state_of_a_manifest(name, value):
     state = {"seconds": 1.5, "draw": 0, "offset": 0, "ranks": 1, name: value}
     with pytest.raises(UserError, match="does not say where the run"):
         checkpointer._read_state(checkpoint.Checkpoint("p", 3, state))
+
+
+def test_the_state_of_a_run_that_went_on_with_fewer_ranks():
+    state = {"seconds": 1.5, "draw": 0, "offset": -6, "ranks": 1}
+    progress, ranks = checkpointer._read_state(checkpoint.Checkpoint("p", 6, state))
+    assert (progress.offset, progress.data_step, ranks) == (-6, 12, 1)
 
 
 @pytest.mark.parametrize("step", [10**400, -1])
