@@ -21,8 +21,6 @@ def check_config(config: Config) -> None:
         raise UserError("--pad: only together with --crop (it fills what the crop lacks)")
     if config.channels == 2:
         raise UserError("--channels: 1 (gray) or 3 (color), not 2")
-    if config.lr_decay_start and not config.lr_decay_start < config.epoch:
-        raise UserError(f"--lr_decay_start: must be below --epoch={config.epoch}")
     if config.updates == "alternating" and config.batch_size % 2:
         raise UserError(
             f"--batch_size: {config.batch_size} is odd; --updates=alternating halves it"
