@@ -15,8 +15,8 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Op
 import tensorflow.compat.v1 as tf
 
 import utils
-from plain_prefix import plain_prefix
-from regular_file import fingerprint, read_text
+from system.plain_prefix import plain_prefix
+from system.regular_file import fingerprint, read_text
 
 PREFIX = "DCGAN.model"
 MIN_KEPT = 2  # however few the user wants to keep: if the newest is damaged, there is one more

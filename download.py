@@ -1,7 +1,7 @@
 """Fetch, verify and unpack the data sets: `python download.py mnist`, or `ensure("mnist", "data")`.
 
-What counts as right is in `verify.py`; nothing gets its final name before it is found right. An
-interrupted transfer is kept as NAME.part and continued the next time.
+What counts as right is in `fetching/verify.py`; nothing gets its final name before it is found
+right. An interrupted transfer is kept as NAME.part and continued the next time.
 """
 
 import argparse
@@ -13,14 +13,12 @@ import sys
 import zipfile
 from typing import Dict, Optional
 
-from interpreter import continue_in_own_environment
+from system.interpreter import continue_in_own_environment
 
 try:
-    import fetch
-    import fetch_tools
     import utils
-    import verify
-    from terminal import escaped
+    from fetching import fetch, fetch_tools, verify
+    from system.terminal import escaped
 except ImportError as missing:
     if __name__ != "__main__":
         raise

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Tuple
 
 from config import OPTIONS, OPTIONS_FILE, SET_BY_DATASET, Config
 from options import UserError
-from regular_file import read_text
+from system.regular_file import read_text
 
 PRESETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs", "presets")
 # A preset says what is trained, not where it is filed.

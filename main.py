@@ -17,9 +17,9 @@ from typing import Any, Dict, List
 from config import OPTIONS, VERSION, Config
 from config_checks import check_config
 from flags_file import read_preset
-from interpreter import continue_in_own_environment
 from options import DeviceError, NamedOption, RankLost, UserError
-from terminal import escaped
+from system.interpreter import continue_in_own_environment
+from system.terminal import escaped
 
 try:
     from absl import flags

@@ -21,8 +21,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-import opening
-from terminal import escaped
+from system import opening
+from system.terminal import escaped
 
 LARGEST = 1e100  # a number in a file of a run
 _STAGING = ".saving-"

@@ -10,9 +10,9 @@ import os
 
 import numpy as np
 
-import verify
 from datasets import database_walk
 from datasets.images import Source, open_images
+from fetching import verify
 from options import UserError
 
 DATA_FILE = "data.mdb"

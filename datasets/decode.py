@@ -10,9 +10,9 @@ from typing import NamedTuple, Optional, Tuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-import opening
 from datasets.decode_budget import BUDGET
 from datasets.pixels import converted, load, plane
+from system import opening
 
 # A file of a few bytes may declare any size. 8192 x 8192 pixels take 200 MB as RGB.
 MAX_PIXELS = 1 << 26

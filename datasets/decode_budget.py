@@ -4,7 +4,7 @@ import contextlib
 import threading
 from typing import Iterator
 
-import memory
+from system import memory
 
 # Decodes of fewer bytes are not counted: they are many, and even dozens of them take little.
 _SMALL = 1 << 23

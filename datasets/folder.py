@@ -8,7 +8,7 @@ from datasets.choice import choose
 from datasets.fetched import fetched_folder
 from datasets.images import Source, open_images
 from options import UserError
-from regular_file import open_regular
+from system.regular_file import open_regular
 
 
 def open_folder(config):

@@ -21,7 +21,7 @@ from typing import NamedTuple, Sequence, Tuple
 import numpy as np
 
 import utils
-from regular_file import read_text
+from system.regular_file import read_text
 
 CHUNK = 64  # images decoded at a time by one thread
 _ENTRY = np.dtype([("origin", "<u4"), ("crc32", "<u4")])

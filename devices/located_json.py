@@ -5,7 +5,7 @@ import json
 from json.decoder import scanstring
 from typing import Any, Dict, NamedTuple, Tuple
 
-from regular_file import open_regular
+from system.regular_file import open_regular
 
 MAX_CHARACTERS = 1 << 20
 

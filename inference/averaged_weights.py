@@ -3,7 +3,7 @@
 import tensorflow.compat.v1 as tf
 
 import model
-from plain_prefix import plain_prefix
+from system.plain_prefix import plain_prefix
 
 
 def load_average(session: tf.Session, prefix: str) -> None:

@@ -15,7 +15,7 @@ import ops_cpu
 import utils
 from datasets import pipeline
 from inference.seeds import labels_of
-from regular_file import read_text
+from system.regular_file import read_text
 
 if TYPE_CHECKING:
     from inference.trained_run import TrainedRun

@@ -24,7 +24,7 @@ from inference.comparison_plot import PLOT_FILE, plot
 from inference.seeds import class_of, labels_of, latents_of
 from inference.trained_run import TrainedRun, find_options
 from options import UserError, options_of
-from plain_prefix import plain_prefix
+from system.plain_prefix import plain_prefix
 from training import step_dump
 
 LOSSES = ("d_loss", "g_loss")

@@ -14,7 +14,7 @@ import checkpoint
 import utils
 from config import Config
 from options import UserError
-from plain_prefix import plain_prefix
+from system.plain_prefix import plain_prefix
 
 Shapes = Dict[str, List[int]]  # of the variables, by name
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 
-from terminal import escaped
+from system.terminal import escaped
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # the project's folder
 

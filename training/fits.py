@@ -1,10 +1,10 @@
 """Whether a training fits into the memory of a CPU, found before a graph is built."""
 
-import memory
 import model
 import utils
 from config import OPTIONS, Config
 from options import UserError
+from system import memory
 from training.network_cost import COSTS
 
 # Of each parameter: its value, its gradient and Adam's two moments, all float32.

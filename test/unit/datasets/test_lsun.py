@@ -13,11 +13,11 @@ import pytest
 from paths import ROOT
 from PIL import Image
 
-import opening
 from config import Config
 from datasets import database_walk, lsun
 from datasets.registry import open_dataset
 from options import UserError
+from system import opening
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ from image_files import colors, encoded, exif, opened
 from paths import ROOT
 from PIL import Image
 
-import memory
 from datasets import decode as decode_module
 from datasets.decode import Framing, Unreadable, decode, read_header
 from datasets.decode_budget import DecodeBudget
+from system import memory
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}

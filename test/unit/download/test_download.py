@@ -16,10 +16,8 @@ from file_server import PACKED, PATIENCE, RAW, Answer, digits_recipe, noise, ser
 from paths import ROOT
 
 import download
-import fetch
-import fetch_tools
 import utils
-import verify
+from fetching import fetch, fetch_tools, verify
 
 TRAIN = "train-images-idx3-ubyte"
 

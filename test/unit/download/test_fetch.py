@@ -9,8 +9,7 @@ import tarfile
 import pytest
 from file_server import PACKED, PATIENCE, RAW, Answer, digits_recipe, noise, serving, sha256
 
-import fetch
-import fetch_tools
+from fetching import fetch, fetch_tools
 
 BODY = noise(300000, 7)  # several chunks
 DATA = fetch.File("data.bin", len(BODY), sha256(BODY))

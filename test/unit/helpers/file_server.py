@@ -7,7 +7,7 @@ import http.server
 import threading
 from typing import NamedTuple, Optional
 
-import fetch
+from fetching import fetch
 
 PATIENCE = fetch.Network(
     connect_s=5, read_s=30, attempts=3, backoff_s=0, stall_s=60, stall_bytes=100, command_s=60

@@ -26,10 +26,9 @@ LINKED = (
     "config.py",
     "config_npu.py",
     "options.py",
-    "regular_file.py",
-    "terminal.py",
     "datasets",
     "devices",
+    "system",
     "training",
 )
 MODULES = ("numpy", "PIL", "imageio", "matplotlib", "absl", "tqdm", "requests", "jinja2")

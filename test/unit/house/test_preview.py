@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from paths import ROOT
 
-import opening
 import utils
+from system import opening
 
 
 @pytest.fixture(scope="module")

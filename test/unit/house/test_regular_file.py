@@ -5,12 +5,12 @@ import re
 
 import pytest
 
-import regular_file
 from config import Config
 from devices import located_json
+from fetching.verify import file_fault, lmdb_fault
 from flags_file import read_options
 from options import UserError
-from verify import file_fault, lmdb_fault
+from system import regular_file
 
 
 @pytest.fixture(params=["pipe", "device", "folder", "link to a pipe"])

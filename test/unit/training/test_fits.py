@@ -3,10 +3,10 @@
 import pytest
 import tensorflow.compat.v1 as tf
 
-import memory
 import model
 from config import Config
 from options import UserError
+from system import memory
 from training import fits
 from training.network_cost import COSTS
 

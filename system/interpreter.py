@@ -14,7 +14,7 @@ def continue_in_own_environment(missing: str) -> NoReturn:
     Args:
         missing: what this interpreter lacks, for people.
     """
-    root = os.path.dirname(os.path.abspath(__file__))
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     program = os.path.basename(sys.argv[0])
     own = os.environ.get("DCGAN_PYTHON") or os.path.join(
         root, os.environ.get("DCGAN_VENV", ".venv"), "bin", "python"

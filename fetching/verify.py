@@ -11,7 +11,7 @@ import struct
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import utils
-from regular_file import open_regular
+from system.regular_file import open_regular
 
 CHUNK_BYTES = 1 << 16
 _PAGE_SIZES = [1 << bits for bits in range(9, 17)]  # bytes, of an LMDB
@@ -41,7 +41,7 @@ class Recipe(NamedTuple):
 
 def read_catalog() -> Dict[str, Recipe]:
     """The recipes of `datasets/sources.json` by name; LSUN's names are lsun/CATEGORY_SPLIT."""
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "datasets", "sources.json")
+    path = os.path.join(os.path.dirname(__file__), os.pardir, "datasets", "sources.json")
     with open(path) as source:
         entries = json.load(source)
     return {

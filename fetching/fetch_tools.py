@@ -12,8 +12,8 @@ import zlib
 from typing import List, Sequence
 
 import utils
-from fetch import Network, SourceFailed, install
-from verify import File, Recipe
+from fetching.fetch import Network, SourceFailed, install
+from fetching.verify import File, Recipe
 
 MAX_MEMBER_BYTES = 1 << 26  # no file in an npm package may be larger
 

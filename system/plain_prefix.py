@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from typing import Iterator
 
-from regular_file import open_regular
+from system.regular_file import open_regular
 
 _SPECIAL = re.compile(r"[^\w./ -]", re.ASCII)
 _NAME = "model"

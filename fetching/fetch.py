@@ -17,7 +17,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 import utils
-from verify import CHUNK_BYTES, File, Recipe, bar, file_fault, size
+from fetching.verify import CHUNK_BYTES, File, Recipe, bar, file_fault, size
 
 
 class Network(NamedTuple):
@@ -113,7 +113,7 @@ def _answer(url, headers, net):
     Each timeout of requests is for one read: a server that sends its headers byte by byte, or
     redirects on and on, would keep it for days. So the request has a thread of its own.
     """
-    answers = queue.Queue()
+    answers: queue.Queue = queue.Queue()
     given_up = threading.Event()
 
     def ask():
@@ -121,10 +121,11 @@ def _answer(url, headers, net):
             answer = requests.get(
                 url, headers=headers, stream=True, timeout=(net.connect_s, net.read_s)
             )
-            if given_up.is_set():
-                answer.close()
         except (requests.RequestException, HTTPError, ValueError, OSError) as error:
-            answer = error
+            answers.put(error)
+            return
+        if given_up.is_set():
+            answer.close()
         answers.put(answer)
 
     threading.Thread(target=ask, daemon=True).start()

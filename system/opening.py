@@ -8,7 +8,7 @@ from typing import IO, Sequence, Tuple, Union
 
 from PIL import Image, features
 
-from regular_file import open_regular
+from system.regular_file import open_regular
 
 # What an image may be. No other reader of Pillow's is asked: one of them starts a program.
 IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
