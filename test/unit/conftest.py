@@ -8,6 +8,10 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "helpers"))
 from fake_npu import factory  # noqa: E402
 from paths import ROOT  # noqa: E402
+from suite import (  # noqa: E402, F401
+    pytest_collection_modifyitems,
+    pytest_runtest_makereport,
+)
 
 sys.path.insert(0, ROOT)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -17,20 +21,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
     os.environ[variable] = "1"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
-
-HARDWARE = "needs hardware: "
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """In CI a skipped test fails, unless the reason is hardware that CI does not have."""
-    outcome = yield
-    report = outcome.get_result()
-    if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
-        _, _, reason = report.longrepr
-        if HARDWARE not in reason:
-            report.outcome = "failed"
-            report.longrepr = f"{item.nodeid}: skipped, which fails in CI: {reason}"
 
 
 @pytest.fixture

@@ -1,0 +1,24 @@
+"""What the whole suite does: the order of the tests, and what a skipped one means in CI."""
+
+import os
+
+import pytest
+
+HARDWARE = "needs hardware: "
+
+
+def pytest_collection_modifyitems(items):
+    """The slow tests come first: one that began last would keep a single core busy at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """In CI a skipped test fails, unless the reason is hardware that CI does not have."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
+        _, _, reason = report.longrepr
+        if HARDWARE not in reason:
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid}: skipped, which fails in CI: {reason}"
