@@ -55,6 +55,7 @@ def open_dataset(config):
     """
     row = _row(config)
     _check(config, row)
+    _say_default(config, row)
     if config.crop:
         config = _with_crop_size(config, row)
     module, function = row.opener.split(".")
@@ -100,6 +101,26 @@ def _folder_of_name(config):
     elif os.path.isdir(path):
         hint = f"; --dataset={name.rstrip('/')} is the folder {path}"
     raise UserError(f"--dataset: {name!r} is none of {known}, nor is there a folder {path}{hint}")
+
+
+def _say_default(config, row):
+    """Says which set is about to be fetched if no option names one, and which others there are."""
+    import utils  # imports NumPy, so not before a set is opened
+
+    name = config.dataset
+    if "dataset" in config.given or config.data_path is not None:
+        return
+    if not row.download or os.path.isdir(os.path.join(config.data_dir, name)):
+        return
+    others = [
+        f"{other} ({its.download})" if its.download else other
+        for other, its in DATASETS.items()
+        if other != name
+    ]
+    utils.say(
+        f"no --dataset or --data_path was given: fetching {name}, {row.download}. "
+        f"Other sets: {', '.join(others)}; --data_path=FOLDER trains on images of your own"
+    )
 
 
 def _say_classes(class_names):
