@@ -166,6 +166,8 @@ class Config(NpuOptions):
         may_change=True, same_on_all_ranks=True)
     sample_num: int = option(64, "Images in the sample grid.", low=1, high=1 << 16, may_change=True,
         other_names=("sample_size",))
+    film: str = option("gif", "The film of the sample grids: samples/train.gif of at most 20 MB, samples/train.mp4 "
+        "(needs the package imageio-ffmpeg) or none.", choices=("gif", "mp4", "none"), may_change=True)
     G_img_sum: bool = option(False, "Images in TensorBoard too.", may_change=True)
     step_dump: int = option(0, "Write what each of the first so many steps computed into RUN/step_dump, for --compare.", low=0, high=1000, may_change=True, same_on_all_ranks=True)
     progress: str = option("auto", "A progress bar: on a terminal (auto), always or never.",

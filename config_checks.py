@@ -1,5 +1,7 @@
 """Which options do not go together."""
 
+import importlib.util
+
 from config import OPTIONS, Config
 from options import UserError
 
@@ -27,6 +29,11 @@ def check_config(config: Config) -> None:
         )
     if config.step_dump and (config.iterations_per_loop > 1 or not config.fused_step):
         raise UserError("--step_dump: not with --nofused_step or --iterations_per_loop")
+    if config.train and config.film == "mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise UserError(
+            "--film: mp4 needs the package imageio-ffmpeg; install it with: "
+            "pip install -r requirements-optional.txt"
+        )
     if config.iterations_per_loop > 1:
         _check_loop_intervals(config)
 

@@ -1,4 +1,4 @@
-"""Messages, images and files: say and warn, grids, PNG, GIF, plots, atomic writes, locks.
+"""Messages, images and files: say and warn, grids, PNG, plots, atomic writes, locks.
 
 No TensorFlow here.
 """
@@ -16,7 +16,6 @@ import tempfile
 import time
 from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
-import imageio
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
@@ -113,20 +112,6 @@ def read_png(path: str) -> np.ndarray:
     with opening.open_image(path, formats=("PNG",)) as image:
         pixels = np.asarray(image)
     return pixels if pixels.ndim == 3 else pixels[..., None]
-
-
-def write_gif(path: str, frames: Iterable[np.ndarray], *, seconds_per_frame: float) -> None:
-    """Writes uint8 frames, each [H, W, 1 or 3], as an endless GIF, atomically.
-
-    Args:
-        frames: an iterable; one frame is held in memory at a time.
-    """
-    milliseconds = 1000 * seconds_per_frame  # imageio's unit from 2.28 on
-    with atomic_path(path) as partial, open(partial, "wb") as file, imageio.get_writer(
-        file, format="GIF", mode="I", loop=0, duration=milliseconds
-    ) as writer:  # a file, not its path: imageio takes a folder named x.zip for an archive
-        for frame in frames:
-            writer.append_data(frame[..., 0] if frame.shape[-1] == 1 else frame)
 
 
 def plot_curves(

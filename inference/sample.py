@@ -112,13 +112,24 @@ def _chosen(config: Config) -> Tuple[Sequence[int], List[int]]:
     return ([seed for seed in seeds for _ in classes], classes * len(seeds))
 
 
-def _write_pngs(folder: str, images: Images) -> None:
-    os.makedirs(folder, exist_ok=True)
+def _write_pngs(path: str, images: Images) -> str:
+    folder = _new_folder(path)
     names = [f"seed{seed:08d}" for seed in images.seeds]
     if images.classes:
         names = [f"{name}_class{label}" for name, label in zip(names, images.classes)]
     for name, pixels in zip(names, _each(images.blocks)):
         utils.pillow_image(pixels).save(os.path.join(folder, name + ".png"))
+    return folder
+
+
+def _new_folder(path: str) -> str:
+    """Makes the first of the folders `path`, `path`-2, `path`-3, ... that is not there yet."""
+    folder, number = path, 1
+    while os.path.exists(folder):
+        number += 1
+        folder = f"{path}-{number}"
+    os.makedirs(folder)
+    return folder
 
 
 def _each(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

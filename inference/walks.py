@@ -10,9 +10,11 @@ from typing import Iterable, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
+import films
 import utils
 from config import Config
 from datasets import pipeline
+from inference.overview import Overview
 from inference.sample import draw_grid, written
 from inference.seeds import LARGEST_SEED, class_of, latents_of, parse_classes
 from inference.trained_run import Generator, open_run_to_draw
@@ -56,14 +58,17 @@ def _sweeps(generator: Generator, start: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _write_sweeps(path: str, sweeps: Iterable[np.ndarray]) -> None:
+    overview = Overview()
     for dimension, images in enumerate(sweeps):
         utils.write_png(os.path.join(path, f"z{dimension:03d}.png"), utils.grid(images))
+        overview.add(images)
+    utils.write_png(os.path.join(path, "overview.png"), overview.sheet())
 
 
 def _write_gifs(path: str, sweeps: Iterable[np.ndarray]) -> None:
     for dimension, images in enumerate(sweeps):
         name = os.path.join(path, f"z{dimension:03d}.gif")
-        utils.write_gif(name, images, seconds_per_frame=SECONDS_A_FRAME)
+        films.write_gif(name, images, seconds_per_frame=SECONDS_A_FRAME)
 
 
 def _write_merged(path: str, sweeps: Iterable[np.ndarray]) -> str:
@@ -71,7 +76,7 @@ def _write_merged(path: str, sweeps: Iterable[np.ndarray]) -> str:
     images = np.stack(list(sweeps))  # [Z, STEPS, H, W, C]
     there_and_back = list(range(STEPS)) + list(reversed(range(STEPS)))
     frames = (utils.grid(images[:, step]) for step in there_and_back)
-    utils.write_gif(path + ".gif", frames, seconds_per_frame=SECONDS_A_FRAME)
+    films.write_gif(path + ".gif", frames, seconds_per_frame=SECONDS_A_FRAME)
     return path + ".gif"
 
 
@@ -98,7 +103,7 @@ def interpolate(config: Config) -> str:
 
 
 def _write_walk(path: str, frames: Iterable[np.ndarray]) -> None:
-    utils.write_gif(path, frames, seconds_per_frame=2 * SECONDS_A_FRAME)
+    films.write_gif(path, frames, seconds_per_frame=2 * SECONDS_A_FRAME)
 
 
 def between(start: np.ndarray, end: np.ndarray, *, steps: int, z_dist: str) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Set, Tuple, Type
 import utils
 from config import Config
 from devices.ranks import Ranks
-from training import curves, samples, throughput
+from training import curves, film, samples, throughput
 from training.graph import StepResult
 from training.progress import Progress
 from training.sink import RunInfo, Sink
@@ -91,7 +91,7 @@ class Reporter(SilentReporter):
         self._try("the log", Sink.failures, functools.partial(utils.say, line))
 
     def summarize(self) -> None:
-        """Prints the speed, writes the loss curve and the GIF of the grids; a failure is a warning."""
+        """Prints the speed, writes the loss curve and the film of the grids; a failure is a warning."""
         try:
             speed = throughput.of_run(self._config.run_dir)
             if speed:
@@ -99,9 +99,9 @@ class Reporter(SilentReporter):
             folder = self._config.run_dir
             losses = curves.read(folder, curves.LOSSES.names)
             utils.say(f"loss curve: {curves.plot(folder, curves.LOSSES, losses)}")
-            film = samples.animate(self._config.sample_path)
-            if film:
-                utils.say(f"sample grids: {film}")
+            path = film.write(self._config.sample_path, self._config.film)
+            if path:
+                utils.say(f"sample grids: {path}")
         except OSError as error:
             utils.warn(f"--out_dir: loss curve or film not written: {error}")
 

@@ -1,10 +1,9 @@
 """The sample grid: images that training draws again and again from the same z and labels."""
 
 import glob
-import itertools
 import os
 import re
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -81,31 +80,6 @@ def step_of(path: str) -> int:
     """The step of a grid, from its file name; -1 for another file."""
     match = GRID_NAME.search(path)
     return int(match.group(1)) if match else -1
-
-
-def animate(folder: str) -> Optional[str]:
-    """Makes one GIF of all the grids in a folder in the order of their steps.
-
-    Grids that cannot be read are skipped with a warning.
-
-    Returns:
-        The GIF's path; None if there are no grids.
-    """
-    frames = _readable(grid_paths(folder))
-    first = next(frames, None)
-    if first is None:
-        return None
-    film = os.path.join(folder, "train.gif")
-    utils.write_gif(film, itertools.chain([first], frames), seconds_per_frame=0.2)
-    return film
-
-
-def _readable(paths: List[str]) -> Iterator[np.ndarray]:
-    for path in paths:
-        try:
-            yield utils.read_png(path)
-        except (OSError, SyntaxError, ValueError) as error:  # Pillow's, of a damaged file
-            utils.warn(f"{path}: skipped: {error}")
 
 
 def spread(pixels: np.ndarray) -> float:

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "model": ("ops", "ops_cpu"),
     "system": ("system",),
     "utils": ("system",),
+    "films": ("utils",),
     "checkpoint": ("system", "utils"),
     "fetching": ("fetching", "system", "utils"),
     "download": ("fetching", "system", "utils"),
@@ -33,6 +34,7 @@ MAY_IMPORT = {
         "checkpoint",
         "datasets",
         "devices",
+        "films",
         "system",
         "utils",
     ),
@@ -43,6 +45,7 @@ MAY_IMPORT = {
         "checkpoint",
         "datasets",
         "devices",
+        "films",
         "training.curves",
         "training.samples",
         "training.step_dump",
@@ -84,7 +87,7 @@ ONLY_IN = {
     ),
     "npu_bridge": ("devices.adapter",),
     "horovod": ("devices.ranks",),
-    "PIL": ("system.opening", "utils", "datasets"),
+    "PIL": ("system.opening", "utils", "datasets", "inference.overview"),
     "requests": ("fetching.fetch",),
 }
 

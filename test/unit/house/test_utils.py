@@ -8,7 +8,6 @@ import threading
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import utils
 
@@ -36,17 +35,6 @@ def test_a_png_is_read_as_it_was_written(tmp_path, channels):
     path = str(tmp_path / "new" / "a.png")
     utils.write_png(path, image)
     assert np.array_equal(utils.read_png(path), image)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_gif_has_its_frames_and_its_speed(tmp_path, channels):
-    frames = [np.full((6, 8, channels), 60 * k, np.uint8) for k in range(4)]
-    path = str(tmp_path / "a.gif")
-    utils.write_gif(path, iter(frames), seconds_per_frame=0.2)
-    with Image.open(path) as gif:
-        assert gif.n_frames == 4 and gif.info["loop"] == 0 and gif.info["duration"] == 200
-        gif.seek(2)
-        assert np.asarray(gif.convert("RGB"))[0, 0, 0] == pytest.approx(120, abs=4)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

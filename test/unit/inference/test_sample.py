@@ -39,6 +39,16 @@ def test_a_seed_is_a_picture(tmp_path, architecture):
             np.testing.assert_array_equal(image, all_of_them[name])
 
 
+def test_each_call_has_a_folder_of_its_own(tmp_path, capsys):
+    asked = make_run(tmp_path, "image")
+    paths = [sample.generate(asked.replace(seeds=seeds)) for seeds in ("0-3", "7", "7-8")]
+    names = ["generated_00000005", "generated_00000005-2", "generated_00000005-3"]
+    assert [os.path.basename(path) for path in paths] == names
+    assert [len(os.listdir(path)) for path in paths] == [4, 1, 2]
+    printed = [line for line in capsys.readouterr().out.splitlines() if "pictures" in line]
+    assert printed == [f"pictures: {path}" for path in paths]
+
+
 @BOTH
 def test_formats_agree(tmp_path, architecture):
     asked = make_run(tmp_path, architecture).replace(generate=CHUNK + 3)
