@@ -11,6 +11,7 @@ from training.samples import grid_paths
 
 MOST_BYTES = 20 * 10**6  # of a GIF
 MOST_PIXELS = 1 << 27  # bytes of a GIF's frames, which are in memory while it is written
+PROBE = 8  # grids whose size tells about how many fit: encoding takes up to a second each
 SECONDS_A_FRAME = 0.2
 
 
@@ -71,9 +72,11 @@ def _write_gif(grids: Grids, first: np.ndarray) -> Optional[str]:
     path = os.path.join(grids.folder, "train.gif")
     every = len(grids)
     count = min(every, max(2, MOST_PIXELS // first.nbytes))
+    if count > PROBE:
+        count = min(count, _fitting(PROBE, _gif_size(path, grids, PROBE)))
     size = _gif_size(path, grids, count)
     while size > MOST_BYTES and count > 2:
-        count = max(2, min(count - 1, int(0.95 * count * MOST_BYTES / size)))
+        count = min(count - 1, _fitting(count, size))
         size = _gif_size(path, grids, count)
     limit = utils.format_bytes(MOST_BYTES)
     if size > MOST_BYTES:
@@ -82,6 +85,11 @@ def _write_gif(grids: Grids, first: np.ndarray) -> Optional[str]:
     if count < every:
         utils.say(f"film: {count} of {every:,} grids, evenly, so that it takes at most {limit}")
     return path
+
+
+def _fitting(count: int, size: int) -> int:
+    """How many grids `MOST_BYTES` will hold if `count` of them take `size` bytes; 2 at least."""
+    return max(2, int(0.95 * count * MOST_BYTES / size))
 
 
 def _gif_size(path: str, grids: Grids, count: int) -> int:
