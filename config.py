@@ -72,6 +72,7 @@ class Config(NpuOptions):
         low=1, high=MOST_STEPS)
     labels: str = option("auto", "Classes to train with: folder takes the sub-folders of a folder of images, none "
         "takes none; auto takes those that come with the set, none for images.", choices=("auto", "folder", "none"))
+    mirror: bool = option(False, "Train on each image as it is or flipped left to right, at random.")
     category: str = option("bedroom", "The category of LSUN, such as bedroom or church_outdoor.", high=200)
     crop: bool = option(False, "Take input_height x input_width out of each image's center, or without these the "
         "largest box of the output's shape (celebA: 108x108), and resize that. Otherwise the whole image is resized.",
@@ -134,9 +135,15 @@ class Config(NpuOptions):
     updates: str = option("same_batch", "What the updates of a step are made on: same_batch, all on the whole batch; "
         "alternating, the discriminator's on its first half and the generator's on its second.",
         choices=("same_batch", "alternating"))
+    augment: str = option("none", "Change real and generated images alike before the discriminator sees them, which helps "
+        "with few images: not at all, or in color, place and with a hole (DiffAugment).", choices=("none", "diff"))
     g_ema: float = option(0.0, "Decay a step of an exponential moving average of the generator's weights, such as 0.999, "
         "which images are drawn with after training. 0 keeps none.", low=0, high=1)
     loss: str = option("sigmoid_cross_entropy", "The loss of both networks.", choices=("sigmoid_cross_entropy",))
+    init_from: Optional[str] = option(None, "Start a new run from the weights of another: its name in --out_dir, or its "
+        "folder.", may_change=True, high=4096)
+    init_optimizers: bool = option(False, "Start from the other run's optimizers too.", may_change=True,
+        switch="init_from")
     seed: Optional[int] = option(None, "Fixes every random choice. Without it a seed is chosen and printed.",
         low=0, high=(1 << 31) - 1, common=True,
         other_names=("random_seed",))

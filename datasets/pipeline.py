@@ -7,17 +7,17 @@ have seen.
 
 import functools
 import os
-import time
 from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets.dataset import Dataset
+from datasets.input_monitor import InputMonitor
 from options import UserError
 
 # Random numbers for different uses must be independent of each other.
-_ORDER, _SUBSET, _LATENT, _SAMPLE = range(4)
+_ORDER, _SUBSET, _LATENT, _SAMPLE, _MIRROR, _NOISE = range(6)
 
 
 class Batch(NamedTuple):
@@ -27,62 +27,13 @@ class Batch(NamedTuple):
         images: [N, H, W, C] in the networks' value range.
         labels: [N, K] one-hot; K == 0 where there are none.
         z: [N, Z].
+        noise: [N, A] uniform in [0, 1), what `training.augment` takes; None without it.
     """
 
     images: tf.Tensor
     labels: tf.Tensor
     z: tf.Tensor
-
-
-class InputError(UserError):
-    """The input of a step could not be read; the step was not executed."""
-
-
-class InputMonitor:
-    """Measures input waits and keeps input errors, which session.run reports only as text.
-
-    The threads that make batches report to it; the thread that trains asks it.
-    """
-
-    def __init__(self):
-        self._ready = {}  # (stream, step) -> time
-        self._failures = {}  # (stream, step) -> UserError
-        self._next = (0, 0)
-
-    def start(self, step: int, stream: int) -> None:
-        """The next step that runs is this one."""
-        self._ready.clear()
-        self._next = (stream, step)
-
-    def ready(self, step: int, stream: int) -> None:
-        """The batch of a step is ready now."""
-        self._ready[stream, step] = time.perf_counter()
-
-    def failed(self, step: int, stream: int, error: UserError) -> None:
-        """The batch of a step cannot be made."""
-        self._failures[stream, step] = error
-
-    def raise_failure(self, steps: int = 1) -> None:
-        """Raises `InputError` if the batch of one of the next steps could not be made."""
-        stream, first = self._next
-        for step in range(first, first + steps):
-            if (stream, step) in self._failures:
-                raise InputError(str(self._failures[stream, step]))
-
-    def share_waited(self, started: float, steps: int = 1) -> float:
-        """The share in [0, 1] of the run just made that it waited for the batch of its first step.
-
-        Args:
-            started: `time.perf_counter()` when the run began, which is when it asked for the batch.
-            steps: how many it made.
-        """
-        now = time.perf_counter()
-        stream, first = self._next
-        self._next = (stream, first + steps)
-        waited = self._ready.get((stream, first), started) - started
-        for step in range(first, first + steps):
-            self._ready.pop((stream, step), None)
-        return min(max(waited / (now - started), 0.0), 1.0)
+    noise: Optional[tf.Tensor] = None
 
 
 def steps_per_epoch(
@@ -173,6 +124,9 @@ def read_batch(dataset, step, *, config, stream=0, offset=0, rank=0, ranks_size=
         ranks_size=ranks_size,
     )
     images, labels = dataset.read(indices)
+    if config.mirror:
+        flipped = _random(_MIRROR, config.seed, stream, step, rank).rand(len(images)) < 0.5
+        images = np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
     z = latents(config.z_dist, (config.batch_size, config.z_dim), (config.seed, stream, step, rank))
     return images, labels, z
 
@@ -213,7 +167,15 @@ class InputPipeline:
         monitor: `InputMonitor` of the batches.
     """
 
-    def __init__(self, dataset: Dataset, *, config, value_range: Tuple[float, float], ranks):
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        config,
+        value_range: Tuple[float, float],
+        ranks,
+        noise_size: int = 0,
+    ):
         """Adds the ops to the default graph.
 
         Args:
@@ -221,26 +183,32 @@ class InputPipeline:
             config: `Config` with every size and the seed filled in.
             value_range: of the networks.
             ranks: `devices.ranks.Ranks`.
+            noise_size: random numbers of each example beside its z.
         """
         self.monitor = InputMonitor()
         self._dataset, self._config, self._ranks = dataset, config, ranks
+        self._noise_size = noise_size
         self._first_step = tf.placeholder(tf.int64, [], "first_step")
         self._stream = tf.placeholder(tf.int64, [], "stream")
         self._offset = tf.placeholder(tf.int64, [], "offset")
         steps = tf.data.Dataset.range(self._first_step, np.iinfo(np.int64).max)
         threads = min(os.cpu_count() or 1, 8)
 
+        types = [tf.uint8, tf.float32, tf.float32] + ([tf.float32] if noise_size else [])
+
         def load(step):  # not a method: 1.15's AutoGraph cannot convert those
             inputs = [step, self._stream, self._offset]
-            return tf.numpy_function(self._load, inputs, [tf.uint8, tf.float32, tf.float32])
+            return tf.numpy_function(self._load, inputs, types)
 
         batches = steps.map(load, num_parallel_calls=threads).prefetch(4)
         self._iterator = tf.data.make_initializable_iterator(batches)
-        images, labels, z = self._iterator.get_next()
+        images, labels, z, *noise = self._iterator.get_next()
         images.set_shape((config.batch_size,) + tuple(dataset.image_shape))
         labels.set_shape((config.batch_size, dataset.num_classes))
         z.set_shape((config.batch_size, config.z_dim))
-        self.batch = Batch(scaled(tf.cast(images, tf.float32), value_range), labels, z)
+        for part in noise:
+            part.set_shape((config.batch_size, noise_size))
+        self.batch = Batch(scaled(tf.cast(images, tf.float32), value_range), labels, z, *noise)
 
     def start(self, session: tf.Session, step: int, stream: int = 0, *, offset: int = 0) -> None:
         """(Re)starts the batches.
@@ -272,6 +240,9 @@ class InputPipeline:
         except UserError as error:  # TensorFlow passes on no more than its text
             self.monitor.failed(step, stream, error)
             raise
+        if self._noise_size:
+            random = _random(_NOISE, self._config.seed, stream, step, self._ranks.rank)
+            batch += (random.rand(self._config.batch_size, self._noise_size).astype(np.float32),)
         self.monitor.ready(step, stream)
         return batch
 

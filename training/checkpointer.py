@@ -66,6 +66,7 @@ class Checkpointer:
         except checkpoint.Damaged as damage:
             raise UserError(f"--out_name: {damage}; give another to start anew")
         if found is None:
+            self._graph.initial_weights.load(session)
             return Progress()
         progress, ranks_before = _read_state(found)
         return self._rescaled(progress, ranks_before)

@@ -15,8 +15,9 @@ from datasets import pipeline
 from datasets.dataset import Dataset
 from devices.device import Device
 from devices.ranks import Barrier, IntegerBroadcast, Ranks
-from training import optimizers, samples, signals, step_dump
+from training import augment, optimizers, samples, signals, step_dump
 from training import step as training_step
+from training.initial_weights import InitialWeights
 from training.progress import SHARED, Progress
 from training.weight_average import WeightAverage
 
@@ -66,20 +67,19 @@ class TrainGraph:
         saver: `checkpoint.Saver` of all variables, the optimizers' included.
         grid: `training.samples.SampleGrid`.
         stop_vote: `training.signals.StopVote`.
+        initial_weights: `training.initial_weights.InitialWeights`.
     """
 
     def __init__(self, *, config: Config, dataset: Dataset, ranks: Ranks, device: Device) -> None:
         """Builds all ops in the default graph."""
-        assert config.architecture is not None, "the data set was not opened"
         tf.set_random_seed(config.seed)
-        networks = model.build_networks(
-            config.architecture,
-            model.sizes_of(config),
-            ops_cpu.products_of_device(device.kind),
-            loss=config.loss,
-        )
+        networks = _build_networks(config, device)
         self.pipeline = pipeline.InputPipeline(
-            dataset, config=config, value_range=networks.value_range, ranks=ranks
+            dataset,
+            config=config,
+            value_range=networks.value_range,
+            ranks=ranks,
+            noise_size=augment.NOISE_SIZES[config.augment],
         )
         schedule = optimizers.Schedule(
             config, ranks_size=ranks.size, total_steps=_total_steps(config, dataset, ranks)
@@ -100,6 +100,7 @@ class TrainGraph:
         self._summary = build_summary(
             step.watched, value_range=networks.value_range, with_images=config.G_img_sum
         )
+        self.initial_weights = InitialWeights(config, tf.global_variables())
         average = WeightAverage(config.g_ema)
         variables = tf.global_variables()
         self.stop_vote = signals.build_stop_vote(ranks)
@@ -187,7 +188,7 @@ class TrainGraph:
             The `StepResult` of the last step.
 
         Raises:
-            datasets.pipeline.InputError: the input of a step could not be read; that step was not
+            datasets.input_monitor.InputError: the input of a step could not be read; that step was not
                 executed.
         """
         values: Dict[str, Any] = {}
@@ -212,6 +213,16 @@ class TrainGraph:
             if name not in training_step.UPDATES
         }
         return StepResult(dict(scalars, input_wait=waited), summary, requests, dump)
+
+
+def _build_networks(config: Config, device: Device) -> model.Networks:
+    assert config.architecture is not None, "the data set was not opened"
+    return model.build_networks(
+        config.architecture,
+        model.sizes_of(config),
+        ops_cpu.products_of_device(device.kind),
+        loss=config.loss,
+    )
 
 
 def _total_steps(config: Config, dataset: Dataset, ranks: Ranks) -> int:

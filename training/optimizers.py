@@ -58,6 +58,9 @@ SCHEDULES: Dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 }
 
 
+COUNTER = "schedule_steps"  # the name of the variable that counts a schedule's steps
+
+
 class Schedule:
     """The learning rates of a run: `--learning_rate`, `--d_learning_rate`, `--lr_schedule`.
 
@@ -75,7 +78,7 @@ class Schedule:
         self._steps = None
         if config.lr_schedule != "constant":
             self._steps = tf.get_variable(
-                "schedule_steps", [], tf.int64, tf.zeros_initializer(),
+                COUNTER, [], tf.int64, tf.zeros_initializer(),
                 trainable=False, use_resource=True,
             )  # fmt: skip
             start = total_steps * config.lr_decay_start // config.epoch

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 import utils
 from config import Config
-from datasets import pipeline
+from datasets import input_monitor, pipeline
 from datasets.dataset import Dataset
 from devices.device import Device
 from devices.ranks import Ranks
@@ -76,7 +76,7 @@ class TrainingRun:
         return self
 
     def __exit__(self, kind: Any, error: Optional[BaseException], trace: Any) -> None:
-        if isinstance(error, pipeline.InputError):
+        if isinstance(error, input_monitor.InputError):
             self._save_steps_before_input_error()
         if error is None:
             if self.finished and self._last is not None:
@@ -105,7 +105,7 @@ class TrainingRun:
         """Makes one training step, or as many as the device loops, and reports the last of them.
 
         Raises:
-            datasets.pipeline.InputError: the input of a step could not be read.
+            datasets.input_monitor.InputError: the input of a step could not be read.
             tf.errors.OpError: a step failed, as it does when another rank has died.
         """
         remaining = self._total_steps - self.progress.data_step

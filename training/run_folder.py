@@ -14,6 +14,8 @@ from datasets.dataset import Dataset
 from devices.ranks import Ranks
 from flags_file import checked_options, read_options, saved_runs
 from options import UserError
+from training import plan
+from training.initial_weights import check_initial_run
 
 
 @contextlib.contextmanager
@@ -37,12 +39,16 @@ def open_run_folder(
         UserError: the data set is smaller than a batch, the folder holds a run of other options,
             another process trains there, or nothing can be written there.
     """
-    pipeline.steps_per_epoch(
+    steps = pipeline.steps_per_epoch(
         dataset, batch_size=config.batch_size, ranks_size=ranks.size, train_size=config.train_size
     )
+    config = plan.with_frequencies(config, steps_per_epoch=steps)
     with contextlib.ExitStack() as locks:
         if ranks.rank == 0:
             config = _open(config, locks)
+            utils.say(plan.described(config, dataset, steps_per_epoch=steps))
+            if plan.few_images(config, dataset):
+                utils.warn(plan.few_images(config, dataset))
         first = ranks.broadcast_object(config.as_dict(), session_config)
         config = config.replace(out_name=first["out_name"], seed=first["seed"])
         _check_same(config, first, ranks)
@@ -64,6 +70,8 @@ def _open(config: Config, locks: contextlib.ExitStack) -> Config:
         config = config.replace(out_name=_newest_fitting(config))
     if not config.out_name:
         config = config.replace(out_name=_free_name(config))
+    if config.init_from is not None and not checkpoint.kept(config.checkpoint_path):
+        check_initial_run(config)
     utils.say(f"run: {config.run_dir}")
     locks.enter_context(_lock(config.run_dir))
     if not _is_within(config.checkpoint_path, config.run_dir):

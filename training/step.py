@@ -17,6 +17,7 @@ import model
 import ops
 from datasets.pipeline import Batch
 from devices.ranks import SINGLE_PROCESS
+from training.augment import discriminator
 
 # The fetches of a step that change the variables; the others only report.
 UPDATES = ("d_update", "g_update")
@@ -161,8 +162,9 @@ def _d_update(networks, batch, fakes, fakes_stats, d_optimizer, ranks):
     G's pass counts for G's moving averages here too: in the reference's three runs each run made
     its own pass, and a shared one stands for both.
     """
-    real_logits, real_stats = _recorded(networks.discriminator, batch.images, batch.labels)
-    fake_logits, fake_stats = _recorded(networks.discriminator, fakes, batch.labels)
+    of_real, of_fake = [discriminator(networks, batch.noise, real=real) for real in (True, False)]
+    real_logits, real_stats = _recorded(of_real, batch.images, batch.labels)
+    fake_logits, fake_stats = _recorded(of_fake, fakes, batch.labels)
     losses = model.gan_losses(networks.loss, real_logits, fake_logits)
     update = _update(
         d_optimizer.optimizer,
@@ -192,7 +194,8 @@ def _d_update(networks, batch, fakes, fakes_stats, d_optimizer, ranks):
 
 def _g_update(networks, batch, fakes, fakes_stats, g_optimizer, ranks):
     """The fetches of one G update."""
-    logits, logits_stats = _recorded(networks.discriminator, fakes, batch.labels)
+    of_fake = discriminator(networks, batch.noise, real=False)
+    logits, logits_stats = _recorded(of_fake, fakes, batch.labels)
     loss = networks.loss.generator(logits)
     update = _update(
         g_optimizer.optimizer, loss, "generator", ranks, own=fakes_stats, others=logits_stats
@@ -265,4 +268,4 @@ def _staged(batch):
 
 
 def _is_empty(part):
-    return 0 in part.shape.as_list()
+    return part is None or 0 in part.shape.as_list()

@@ -47,7 +47,7 @@ def find_tensors(batch: Batch, gradients: str) -> Dict[str, tf.Tensor]:
     inputs = {
         f"input/{name}": part
         for name, part in batch._asdict().items()
-        if 0 not in part.shape.as_list()
+        if part is not None and 0 not in part.shape.as_list()
     }
     return {**inputs, **dict(computed)}
 

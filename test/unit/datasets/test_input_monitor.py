@@ -6,7 +6,7 @@ import pytest
 import checkpoint
 import utils
 from config import Config
-from datasets import pipeline
+from datasets import input_monitor, pipeline
 from datasets.registry import open_dataset
 from devices.device import open_device
 from devices.ranks import SINGLE_PROCESS
@@ -34,13 +34,13 @@ def clock(monkeypatch):
     """Sets what `time.perf_counter` says in the pipeline."""
 
     def set_to(seconds):
-        monkeypatch.setattr(pipeline.time, "perf_counter", lambda: seconds)
+        monkeypatch.setattr(input_monitor.time, "perf_counter", lambda: seconds)
 
     return set_to
 
 
 def test_the_share_of_a_step_that_was_waited(clock):
-    monitor = pipeline.InputMonitor()
+    monitor = input_monitor.InputMonitor()
     monitor.start(step=5, stream=1)
     for now, step in ((100.0, 5), (103.0, 6), (113.0, 7)):
         clock(now)
@@ -52,7 +52,7 @@ def test_the_share_of_a_step_that_was_waited(clock):
 
 
 def test_a_restart_forgets_what_was_ready(clock):
-    monitor = pipeline.InputMonitor()
+    monitor = input_monitor.InputMonitor()
     monitor.start(step=0, stream=0)
     clock(3.0)
     monitor.ready(0, 0)
@@ -65,12 +65,12 @@ def test_a_restart_forgets_what_was_ready(clock):
 
 
 def test_only_the_next_steps_failure_is_raised():
-    monitor = pipeline.InputMonitor()
+    monitor = input_monitor.InputMonitor()
     monitor.start(step=0, stream=0)
     monitor.failed(1, 0, UserError("gone"))
     monitor.raise_failure()
     monitor.share_waited(started=0.0)
-    with pytest.raises(pipeline.InputError, match="^gone$"):
+    with pytest.raises(input_monitor.InputError, match="^gone$"):
         monitor.raise_failure()
 
 

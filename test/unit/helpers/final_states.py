@@ -7,9 +7,9 @@ import tensorflow.compat.v1 as tf
 import checkpoint
 
 
-def final_state(folder):
-    """(step, name -> value) of the newest checkpoint of `folder`/run."""
-    found = checkpoint.newest(str(folder / "run" / "checkpoint"), warn=pytest.fail)
+def final_state(folder, name="run"):
+    """(step, name -> value) of the newest checkpoint of `folder`/`name`."""
+    found = checkpoint.newest(str(folder / name / "checkpoint"), warn=pytest.fail)
     reader = tf.train.load_checkpoint(found.prefix)
     return found.step, {
         name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()

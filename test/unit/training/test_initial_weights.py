@@ -1,0 +1,76 @@
+"""--init_from: a new run that starts from another one's weights."""
+
+import os
+
+import numpy as np
+import pytest
+from final_states import assert_equal_runs, final_state
+from programs import ONE_THREAD, SMALL, parsed, train_here
+
+import main
+from options import UserError
+
+ARGUMENTS = ["--train_size=32", "--seed=1", *ONE_THREAD]
+# One step whose rates are 0 leaves the weights as they were.
+FROZEN = ["--learning_rate=0", "--d_learning_rate=0", "--train_size=16", "--epoch=1"]
+
+
+def train_from(folder, name, *arguments):
+    config = parsed(
+        "--train", f"--out_dir={folder}", f"--out_name={name}", *SMALL, *ARGUMENTS, *arguments
+    )
+    return main.run(config)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("first")
+    assert train_here(folder, *ARGUMENTS, "--epoch=2")[0] == 0
+    return folder
+
+
+def weights(values):
+    names = [name for name in values if name.endswith(("/w", "/Matrix", "/biases", "/gamma"))]
+    assert len(names) > 8
+    return {name: values[name] for name in names if "Adam" not in name}
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_the_weights_are_the_other_runs(first, tmp_path, by_name, capsys):
+    _, before = final_state(first)
+    other = "run" if by_name else str(first / "run")
+    where = first if by_name else tmp_path
+    assert train_from(where, "new", f"--init_from={other}", *FROZEN) == 0
+    assert f"weights of step 4 of {first / 'run'}" in capsys.readouterr().out
+    step, after = final_state(where, "new")
+    assert step == 1
+    for name, value in weights(before).items():
+        assert np.array_equal(after[name], value), name
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_the_optimizers_are_fresh_unless_they_are_asked_for(first, tmp_path, taken):
+    _, before = final_state(first)
+    flags = ["--init_optimizers"] if taken else []
+    train_from(tmp_path, "new", f"--init_from={first / 'run'}", *FROZEN, *flags)
+    _, after = final_state(tmp_path, "new")
+    (name,) = [name for name in before if name.endswith("d_optim/beta1_power")]
+    assert after[name] == pytest.approx(before[name] * 0.5 if taken else 0.5**2)
+
+
+def test_other_networks_are_refused_before_a_folder_is_made(first, tmp_path):
+    with pytest.raises(UserError, match=r"--gf_dim: --init_from .* gf_dim is 4, not 6"):
+        train_from(tmp_path, "new", f"--init_from={first / 'run'}", "--gf_dim=6")
+    with pytest.raises(UserError, match="--dataset: --init_from .* architecture is mnist"):
+        train_from(tmp_path, "new", f"--init_from={first / 'run'}", "--dataset=synthetic")
+    with pytest.raises(UserError, match="--init_from: 'nothing' is neither a run in"):
+        train_from(tmp_path, "new", "--init_from=nothing")
+    assert not os.listdir(tmp_path)
+
+
+def test_a_resumed_run_goes_on_from_its_own_checkpoint(first, tmp_path):
+    other = f"--init_from={first / 'run'}"
+    train_from(tmp_path / "whole", "run", other, "--epoch=2")
+    train_from(tmp_path / "parts", "run", other, "--epoch=1")
+    train_from(tmp_path / "parts", "run", other, "--epoch=2")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "parts")

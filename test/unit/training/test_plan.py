@@ -1,0 +1,76 @@
+"""What a run says of itself before it begins, and the frequencies that fit its length."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from programs import train_here
+
+from config import Config
+from datasets.dataset import ArrayDataset
+from training import plan
+
+FREQUENCIES = ("sample_freq", "summary_freq", "ckpt_freq")
+
+
+def frequencies(steps_per_epoch, **options):
+    fitting = plan.with_frequencies(Config(**options), steps_per_epoch=steps_per_epoch)
+    return tuple(getattr(fitting, name) for name in FREQUENCIES)
+
+
+@pytest.mark.parametrize(
+    "steps_per_epoch, expected",
+    [
+        (3, (3, 3, 15)),  # 200 images: 75 steps
+        (40, (50, 50, 200)),
+        (1093, (200, 200, 200)),  # MNIST: the reference's
+        (1, (200, 200, 200)),  # a trial of 25 steps
+    ],
+)
+def test_a_run_of_few_steps_has_twenty_grids_and_five_checkpoints(steps_per_epoch, expected):
+    assert frequencies(steps_per_epoch) == expected
+
+
+def test_what_was_given_stays():
+    given = frozenset(["sample_freq", "ckpt_freq"])
+    assert frequencies(3, sample_freq=70, given=given) == (70, 3, 200)
+
+
+def test_frequencies_are_multiples_of_a_devices_loop():
+    assert frequencies(30, iterations_per_loop=10) == (30, 30, 150)
+    assert frequencies(3, iterations_per_loop=10) == (10, 10, 10)
+
+
+def images(count):
+    pixels = np.zeros((count, 8, 8, 1), np.uint8)
+    return ArrayDataset(pixels, pixels[:, 0, 0, 0], name="x", architecture="image")
+
+
+def test_the_plan_is_one_line():
+    config = Config(train_size=1280, epoch=2, sample_freq=5, ckpt_freq=200)
+    text = plan.described(config, images(5000), steps_per_epoch=20)
+    assert text == (
+        "plan: 1,280 images, steps an epoch: 20, in all: 40; "
+        "a sample grid every 5 steps, a checkpoint at the end"
+    )
+
+
+def test_few_images_are_warned_of_with_what_helps():
+    few = images(200)
+    assert "--mirror and --augment=diff" in plan.few_images(Config(dataset="x"), few)
+    assert "--augment=diff" in plan.few_images(Config(dataset="x", mirror=True), few)
+    helped = Config(dataset="x", mirror=True, augment="diff")
+    for config, many in ((helped, few), (Config(dataset="x"), images(1000))):
+        assert plan.few_images(config, many) == ""
+    assert plan.few_images(Config(dataset="synthetic"), few) == ""
+
+
+def test_a_run_follows_its_plan_and_files_it(tmp_path):
+    code, text = train_here(tmp_path, "--train_size=320", "--epoch=3", "--log_freq=60")
+    assert code == 0 and "plan: 320 images, steps an epoch: 20, in all: 60;" in text
+    grids = [name for name in os.listdir(tmp_path / "run" / "samples") if name.endswith(".png")]
+    assert len(grids) == 20
+    with open(tmp_path / "run" / "FLAGS.json") as file:
+        saved = json.load(file)
+    assert [saved[name] for name in FREQUENCIES] == [3, 3, 12]

@@ -1,0 +1,98 @@
+"""`--init_from`: a new run that starts from the weights of another one."""
+
+import os
+from typing import Any, Dict, List, Tuple
+
+import tensorflow.compat.v1 as tf
+
+import checkpoint
+import model
+import utils
+from config import OPTIONS, OPTIONS_FILE, Config
+from flags_file import read_options
+from options import UserError
+from training.optimizers import COUNTER
+
+# What the shapes of the weights follow from.
+SHAPES = (
+    "architecture",
+    "channels",
+    "num_classes",
+    "output_height",
+    "output_width",
+    *model.Sizes._fields[4:],
+)
+NETWORKS = ("discriminator", "generator")
+
+
+def check_initial_run(config: Config) -> None:
+    """Raises `UserError` where the run of `--init_from` cannot be read, or has other networks."""
+    folder, saved = _saved(config)
+    for name in SHAPES:
+        there, here = saved.get(name), getattr(config, name)
+        if there != here:
+            flag = OPTIONS[name].flag or "dataset"
+            raise UserError(
+                f"--{flag}: --init_from needs the networks of {folder}, whose {name} is {there}, "
+                f"not {here}"
+            )
+
+
+class InitialWeights:
+    """Ops that load the weights of `--init_from`; without that option there are none."""
+
+    def __init__(self, config: Config, variables: List[tf.Variable]) -> None:
+        """Adds the ops to the default graph.
+
+        Args:
+            config: `Config`.
+            variables: the networks' and the optimizers'; that of a schedule's steps is not taken.
+        """
+        self._config = config
+        self._saver = None
+        if config.init_from is None:
+            return
+        weights = [
+            variable
+            for scope in NETWORKS
+            for trainable in (True, False)
+            for variable in model.variables_of(scope, trainable=trainable)
+        ]
+        taken = variables if config.init_optimizers else weights
+        names = {weight.op.name for weight in weights}
+        taken = [variable for variable in taken if variable.op.name != COUNTER]
+        others = [variable for variable in taken if variable.op.name not in names]
+        self._saver = checkpoint.Saver(taken, optional=others)
+
+    def load(self, session: tf.Session) -> None:
+        """Loads them from the other run's newest sound checkpoint.
+
+        Raises:
+            UserError: it has none, or the checkpoint does not fit.
+        """
+        if self._saver is None:
+            return
+        folder, saved = _saved(self._config)
+        path = os.path.join(folder, saved.get("checkpoint_dir", "checkpoint"))
+        try:
+            found = self._saver.restore_newest(session, path, warn=utils.warn)
+        except checkpoint.Damaged as damage:
+            raise UserError(f"--init_from: {damage}")
+        if found is None:
+            raise UserError(f"--init_from: there is no checkpoint in {path}")
+        what = "weights and optimizers" if self._config.init_optimizers else "weights"
+        utils.say(f"{what} of step {found.step} of {folder}")
+
+
+def _saved(config: Config) -> Tuple[str, Dict[str, Any]]:
+    """(the folder of the run of `--init_from`, its saved options)."""
+    assert config.init_from is not None
+    folder = os.path.join(config.out_dir, config.init_from)
+    if not os.path.isdir(folder):
+        folder = os.path.abspath(os.path.expanduser(config.init_from))
+    if not os.path.isfile(os.path.join(folder, OPTIONS_FILE)):
+        raise UserError(
+            f"--init_from: {config.init_from!r:.200} is neither a run in {config.out_dir} "
+            "nor the folder of one"
+        )
+    return folder, read_options(os.path.join(folder, OPTIONS_FILE))
