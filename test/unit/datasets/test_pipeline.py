@@ -93,7 +93,7 @@ def test_the_pipeline_gives_what_read_batch_does_from_any_step_on(graph):
             batches.start(session, first_step, stream)
             for step in range(first_step, first_step + 3):
                 images, labels, z = pipeline.read_batch(DATASET, step, config=config, stream=stream)
-                got = session.run(batches.batch[:3])
+                got = pipeline.Batch(*session.run(batches.batch[:3]))
                 np.testing.assert_allclose(got.images, images / 255.0, atol=1e-6)
                 assert np.array_equal(got.labels, labels) and np.array_equal(got.z, z)
 
