@@ -184,7 +184,7 @@ class Config(NpuOptions):
         "arrays or one grid.", section="Images from a trained run", choices=("png", "npz", "grid"), may_change=True)
     seeds: Optional[str] = option(None, "Draw the images of these seeds, such as 600-605,7.",
         job="inference.sample.generate", may_change=True)
-    classes: Optional[str] = option(None, "Of which classes, such as 0-9. Without it, a seed's class is the seed modulo "
+    classes: Optional[str] = option(None, "Of which classes, such as 0-9 or cat,dog. Without it, a seed's class is the seed modulo "
         "their number.", flag="class", may_change=True)
     interpolate: Optional[str] = option(None, "Walk from one seed's latent to another's: A:B:STEPS.",
         job="inference.walks.interpolate", may_change=True)

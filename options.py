@@ -11,6 +11,8 @@ import re
 import typing
 from typing import Any, Dict, Optional, Tuple
 
+LONGEST_TEXT = 4096  # characters
+MOST_TEXTS = 1 << 14  # of an option that is a list
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}$")
 
 
@@ -125,6 +127,8 @@ class NamedOption:
         if self.kind is tuple:
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                 raise ValueError("must be a list of texts")
+            if len(value) > MOST_TEXTS or any(len(item) > LONGEST_TEXT for item in value):
+                raise ValueError("holds too many texts, or too long ones")
             return tuple(self._checked(item) if self.flag else item for item in value)
         whole = isinstance(value, int) and not isinstance(value, bool)
         if self.kind is float and whole:
@@ -142,7 +146,7 @@ class NamedOption:
         if self.kind in (str, tuple):
             if not value and self.default != "":
                 raise ValueError("must not be empty")
-            if "\0" in value or len(value) > (declared.high or 4096):
+            if "\0" in value or len(value) > (declared.high or LONGEST_TEXT):
                 raise ValueError("is too long, or holds a zero byte")
             if any("\ud800" <= character <= "\udfff" for character in value):
                 raise ValueError(f"must be UTF-8, not {value!a:.80}")

@@ -2,7 +2,7 @@
 
 import importlib
 import os
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 from options import UserError
 
@@ -62,7 +62,7 @@ def open_dataset(config):
     dataset = getattr(importlib.import_module("datasets." + module), function)(config)
     if config.labels == "none":
         dataset = dataset.without_labels()
-    _say_classes(dataset.class_names)
+    say_classes(dataset.class_names)
     height, width, channels = dataset.image_shape
     filled = config.replace(
         architecture=dataset.architecture,
@@ -123,7 +123,7 @@ def _say_default(config, row):
     )
 
 
-def _say_classes(class_names):
+def say_classes(class_names: Sequence[str]) -> None:
     """Prints which number stands for which class, unless the names are the numbers."""
     import utils  # imports NumPy, so not before a set is opened
     from datasets.dataset import class_listing

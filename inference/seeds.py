@@ -9,8 +9,10 @@ from typing import List, Sequence
 
 import numpy as np
 
+import utils
 from config import Config
 from datasets import pipeline
+from datasets.dataset import class_listing
 from options import UserError
 
 LARGEST_SEED = (1 << 32) - 1
@@ -27,7 +29,9 @@ def parse_seeds(text: str) -> List[int]:
 
 
 def parse_classes(config: Config) -> List[int]:
-    """The classes that `--class` names, such as "0-9"; empty without `--class`.
+    """The classes that `--class` lists by number or by name, such as "0-3,cat"; empty without it.
+
+    A number that is a class's name too is taken as the number, with a warning.
 
     Raises:
         UserError: not of that form, no such class, or the run has no classes.
@@ -36,7 +40,30 @@ def parse_classes(config: Config) -> List[int]:
         return []
     if config.num_classes == 0:
         raise UserError(f"--class: {config.dataset} has no classes")
-    return _parse_ranges("--class", config.classes, config.num_classes - 1)
+    numbers: List[int] = []
+    whole = config.classes.strip() in config.class_names  # a name may hold commas
+    for part in [config.classes] if whole else config.classes.split(","):
+        numbers += _classes_of(part.strip(), config)
+        if len(numbers) >= LONGEST_LIST:
+            raise UserError(f"--class: more than {LONGEST_LIST} of them")
+    return numbers
+
+
+def _classes_of(part: str, config: Config) -> List[int]:
+    """The classes that one item of `--class` names."""
+    names = config.class_names
+    number = int(part) if re.match(r"\d{1,10}$", part) else None
+    if part in names and (number is None or number >= config.num_classes):
+        return [names.index(part)]
+    listing = class_listing(names)
+    if listing and not re.match(r"[\d -]+$", part):
+        raise UserError(f"--class: {part!r:.80} is no class; there are {listing}")
+    if number is not None and part in names and names[number] != part:
+        utils.warn(
+            f"--class: {part} is the number of the class {names[number]}; the class named {part} "
+            f"has the number {names.index(part)}"
+        )
+    return _parse_ranges("--class", part, config.num_classes - 1)
 
 
 def _parse_ranges(flag: str, text: str, largest: int) -> List[int]:

@@ -14,6 +14,7 @@ import ops_cpu
 import utils
 from checkpoint import Checkpoint
 from config import OPTIONS, OPTIONS_FILE, RUN_OPTIONS, Config
+from datasets.registry import say_classes
 from devices.device import Device, open_device
 from flags_file import read_options, saved_runs
 from inference import reference_weights
@@ -186,10 +187,11 @@ def open_run(config: Config) -> Iterator[TrainedRun]:
 
 @contextlib.contextmanager
 def open_run_to_draw(config: Config) -> Iterator[TrainedRun]:
-    """The same, after a line that says which checkpoint the images are drawn from."""
+    """The same, after lines on its checkpoint and, where classes have names, on their numbers."""
     with open_run(config) as run:
         name = os.path.basename(run.checkpoint.prefix)
         utils.say(f"checkpoint: {os.path.join(run.config.checkpoint_path, name)}")
+        say_classes(run.config.class_names)
         yield run
 
 
@@ -235,6 +237,11 @@ def _as_saved(config: Config, saved: Dict[str, Any]) -> Config:
     for name in REQUIRED:
         if getattr(found, name) is None:
             raise UserError(f"{found.options_path}: {name} is missing")
+    if len(found.class_names) not in (0, found.num_classes):  # runs of older versions have no names
+        raise UserError(
+            f"{found.options_path}: class_names are {len(found.class_names)}, "
+            f"num_classes {found.num_classes}"
+        )
     return found
 
 

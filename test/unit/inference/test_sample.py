@@ -1,6 +1,7 @@
 """Pictures from a trained run: a seed is a picture, whatever else is asked for at the same time."""
 
 import glob
+import json
 import os
 import tracemalloc
 
@@ -10,8 +11,9 @@ from small_runs import give, make_run
 
 import main
 import utils
+from config import Config
 from inference import sample
-from inference.seeds import labels_of, latents_of, parse_seeds
+from inference.seeds import labels_of, latents_of, parse_classes, parse_seeds
 from inference.trained_run import CHUNK, open_run
 from options import UserError
 
@@ -114,7 +116,9 @@ def test_a_hundred_thousand_images_in_little_memory(tmp_path):
         (["--seeds=0-4000000000"], "--seeds: more than 10000000 of them"),
         (["--seeds=1", "--generate=3"], "--seeds: not together with --generate"),
         (["--class=10"], "--class: 10 is beyond 9"),
-        (["--class=x"], "--class: 'x' is not of the form"),
+        (["--class=1-x"], "--class: '1-x' is no class; there are 0 size 0, 1 size 1, "),
+        (["--class=size 3,size 10"], "--class: 'size 10' is no class"),
+        (["--class=1--2"], "--class: '1--2' is not of the form"),
         (["--interpolate=1:2"], "--interpolate: '1:2' is not of the form A:B:STEPS"),
         (["--interpolate=1:2:1"], "--interpolate: '1:2:1' is not of the form A:B:STEPS"),
         (["--arithmetic=1*2"], "--arithmetic: '1*2' is not of the form 1+2-3"),
@@ -136,6 +140,52 @@ def test_mistakes_are_one_line(tmp_path, capsys, flags, words):
     assert code == 2
     assert error.startswith("main.py: ") and error.count("\n") == 1
     assert words in error
+
+
+@pytest.mark.parametrize(
+    "names, asked, classes",
+    [
+        (("cat", "dog", "red fox"), "dog, red fox,0", [1, 2, 0]),
+        (("cat", "a, b", "cat-0"), "a, b", [1]),
+        (("cat", "a, b", "cat-0"), "cat-0,0-1", [2, 0, 1]),
+        (("1", "2", "10"), "0,2", [0, 2]),  # numbers first, with a warning
+        (("1", "2", "10"), "10", [2]),
+        ((), "2", [2]),
+    ],
+)
+def test_classes_by_name(names, asked, classes, capsys):
+    config = Config(num_classes=3, class_names=names, classes=asked)
+    assert parse_classes(config) == classes
+    warning = "--class: 2 is the number of the class 10; the class named 2 has the number 1\n"
+    assert capsys.readouterr().err == (warning if asked == "0,2" else "")
+
+
+def test_a_run_knows_the_names_of_its_classes(tmp_path, capsys):
+    names = tuple(f"size {number}" for number in range(10))
+    asked = make_run(tmp_path, "mnist")
+    by_name = sample.generate(asked.replace(seeds="5", classes="size 3"))
+    assert os.listdir(by_name) == ["seed00000005_class3.png"]
+    listing = ", ".join(f"{number} {name}" for number, name in enumerate(names))
+    assert f"classes: {listing}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "names, words",
+    [
+        ('["a", "b"]', "class_names are 2, num_classes 10"),
+        (json.dumps(["a" * 5000] * 10), "class_names holds too many texts, or too long ones"),
+        (json.dumps(["a"] * 20000), "class_names holds too many texts, or too long ones"),
+    ],
+)
+def test_names_of_classes_are_checked(tmp_path, names, words):
+    asked = make_run(tmp_path, "mnist")
+    path = tmp_path / "run" / "FLAGS.json"
+    saved = dict(json.loads(path.read_text()), class_names=json.loads(names))
+    path.write_text(json.dumps(saved))
+    with pytest.raises(UserError, match=f"FLAGS.json: {words}"), open_run(
+        asked.replace(out_name="run")
+    ):
+        pass
 
 
 def test_class_without_classes(tmp_path):
