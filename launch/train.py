@@ -27,6 +27,8 @@ from options import UserError
 
 LAST_LINES = 20  # of the log, shown after a failure
 JOB_ID = "10086"
+# A measurement of the speed pauses for grids and checkpoints no more often than the reference's.
+PERFORMANCE_FLAGS = ("--sample_freq=200", "--summary_freq=200", "--ckpt_freq=200")
 
 
 def train(words: List[str]) -> int:
@@ -127,6 +129,7 @@ def _command(script: Script, options: Options, output: Output) -> Tuple[str, ...
         "--out_name=run",
         f"--checkpoint_dir={output.path('ckpt')}",
         *dumps,
+        *(PERFORMANCE_FLAGS if script.goal == "perf" else ()),
         f"--data_save_path={output.path('profiling')}",
         *options.flags,
     )

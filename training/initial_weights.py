@@ -23,10 +23,11 @@ SHAPES = (
     *model.Sizes._fields[4:],
 )
 NETWORKS = ("discriminator", "generator")
+OPTIMIZERS = ("d_optim", "g_optim")  # beside these there is what belongs to a device: loss scaling
 
 
 def check_initial_run(config: Config) -> None:
-    """Raises `UserError` where the run of `--init_from` cannot be read, or has other networks."""
+    """Raises `UserError` where the run of `--init_from` has no checkpoint, or has other networks."""
     folder, saved = _saved(config)
     for name in SHAPES:
         there, here = saved.get(name), getattr(config, name)
@@ -36,6 +37,9 @@ def check_initial_run(config: Config) -> None:
                 f"--{flag}: --init_from needs the networks of {folder}, whose {name} is {there}, "
                 f"not {here}"
             )
+    path = _checkpoints(folder, saved)
+    if not checkpoint.kept(path):
+        raise UserError(f"--init_from: there is no checkpoint in {path}")
 
 
 class InitialWeights:
@@ -59,9 +63,9 @@ class InitialWeights:
             for variable in model.variables_of(scope, trainable=trainable)
         ]
         taken = variables if config.init_optimizers else weights
-        names = {weight.op.name for weight in weights}
         taken = [variable for variable in taken if variable.op.name != COUNTER]
-        others = [variable for variable in taken if variable.op.name not in names]
+        required = (*NETWORKS, *OPTIMIZERS)
+        others = [each for each in taken if each.op.name.split("/")[0] not in required]
         self._saver = checkpoint.Saver(taken, optional=others)
 
     def load(self, session: tf.Session) -> None:
@@ -73,7 +77,7 @@ class InitialWeights:
         if self._saver is None:
             return
         folder, saved = _saved(self._config)
-        path = os.path.join(folder, saved.get("checkpoint_dir", "checkpoint"))
+        path = _checkpoints(folder, saved)
         try:
             found = self._saver.restore_newest(session, path, warn=utils.warn)
         except checkpoint.Damaged as damage:
@@ -82,6 +86,10 @@ class InitialWeights:
             raise UserError(f"--init_from: there is no checkpoint in {path}")
         what = "weights and optimizers" if self._config.init_optimizers else "weights"
         utils.say(f"{what} of step {found.step} of {folder}")
+
+
+def _checkpoints(folder: str, saved: Dict[str, Any]) -> str:
+    return os.path.join(folder, saved.get("checkpoint_dir", "checkpoint"))
 
 
 def _saved(config: Config) -> Tuple[str, Dict[str, Any]]:

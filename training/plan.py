@@ -1,13 +1,22 @@
-"""What a run is going to do: its steps, and how often it draws a grid and writes a checkpoint."""
+"""What a run is going to do: its steps, how often it draws and saves, how long that will take."""
+
+import statistics
+from typing import List, Optional
 
 from config import Config
 from datasets.dataset import Dataset
 from datasets.registry import DATASETS
+from training.progress import Progress
 
 LEAST_GRIDS = 20  # over a run whose frequencies are not given
 LEAST_CHECKPOINTS = 5
 TRIAL_STEPS = 40  # a shorter run is a trial of seconds: its end is all there is to see
 FEW_IMAGES = 1000  # below about so many, a GAN learns the images by heart
+
+FORECAST_STEPS = 20  # to measure; fewer if they have taken so many seconds
+FORECAST_SECONDS = 10.0
+FEWEST_STEPS = 3  # for a median
+SHORT_SECONDS = 60.0  # a run that ends within this needs no forecast
 
 
 def with_frequencies(config: Config, *, steps_per_epoch: int) -> Config:
@@ -75,3 +84,59 @@ def few_images(config: Config, dataset: Dataset) -> str:
         f"{count} images: a GAN memorizes so few; {' and '.join(helps)} delay it, "
         f"more images help most"
     )
+
+
+class Forecast:
+    """Tells once, after the first steps, how long the training will take."""
+
+    def __init__(self, progress: Progress, total_steps: int) -> None:
+        """Args:
+        progress: at the start.
+        total_steps: of all epochs.
+        """
+        self._started = progress.seconds
+        self._previous: Optional[Progress] = None  # the first step holds the start
+        self._total_steps = total_steps
+        self._step_seconds: List[float] = []
+        self._told = False
+
+    def after(self, progress: Progress) -> Optional[str]:
+        """The forecast after a step, in one line, if now is the time for it.
+
+        Args:
+            progress: with the seconds of now.
+        """
+        if self._told:
+            return None
+        previous, self._previous = self._previous, progress
+        if previous is None or progress.step <= previous.step:  # after a rollback
+            return None
+        steps = progress.step - previous.step
+        self._step_seconds.append((progress.seconds - previous.seconds) / steps)
+        measured = len(self._step_seconds)
+        waited = progress.seconds - self._started
+        if measured < FEWEST_STEPS or (measured < FORECAST_STEPS and waited < FORECAST_SECONDS):
+            return None
+        self._told = True
+        step_seconds = statistics.median(self._step_seconds)
+        remaining = self._total_steps - progress.data_step
+        if step_seconds * remaining < SHORT_SECONDS:
+            return None
+        return (
+            f"expected: about {duration(step_seconds * remaining)} for the {remaining:,} steps left "
+            f"({step_seconds:.3g} s a step, the median of {measured})"
+        )
+
+
+def duration(seconds: float) -> str:
+    """A duration for people: 59.6 is "1 min", 4000 is "1 h 7 min", 200000 is "2 d 7 h"."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{round(seconds)} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"

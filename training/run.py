@@ -16,6 +16,7 @@ from devices.ranks import Ranks
 from training import timeline
 from training.checkpointer import Checkpointer
 from training.graph import StepResult, TrainGraph, build_train_graph
+from training.plan import Forecast
 from training.progress import Progress
 from training.report import SilentReporter, open_reporter
 from training.samples import DrawnGrid
@@ -64,6 +65,7 @@ class TrainingRun:
         self._signals = signals
         self._started = time.monotonic() - progress.seconds
         self._saved_step, self._saved_at = progress.step, time.monotonic()
+        self._forecast = Forecast(progress, total_steps)
         self._steps_in_flight = 0
         self._last: Optional[StepResult] = None  # the last sound step since the start or a rollback
 
@@ -124,6 +126,9 @@ class TrainingRun:
         self._steps_in_flight = 0
         self.progress = self.progress._replace(step=step, seconds=self._seconds())
         self._reporter.step(self.progress, result)
+        forecast = self._forecast.after(self.progress)
+        if forecast:
+            self._reporter.say(forecast)
         if result.sound:
             self._last = result
         return result

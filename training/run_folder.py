@@ -17,6 +17,9 @@ from options import UserError
 from training import plan
 from training.initial_weights import check_initial_run
 
+INITIAL = ("init_from", "init_optimizers")
+CHOSEN_BY_RANK_0 = ("out_name", "seed", *INITIAL)
+
 
 @contextlib.contextmanager
 def open_run_folder(
@@ -50,7 +53,7 @@ def open_run_folder(
             if plan.few_images(config, dataset):
                 utils.warn(plan.few_images(config, dataset))
         first = ranks.broadcast_object(config.as_dict(), session_config)
-        config = config.replace(out_name=first["out_name"], seed=first["seed"])
+        config = config.replace(**{name: first[name] for name in CHOSEN_BY_RANK_0})
         _check_same(config, first, ranks)
         yield config
 
@@ -125,10 +128,13 @@ def _free_name(config: Config) -> str:
 
 
 def _resumed(config: Config) -> Config:
-    """The config with the seed of the run that is in its folders, if its options agree."""
+    """The config with the seed and the beginning of the run in its folders, if its options agree."""
     path = os.path.join(config.run_dir, OPTIONS_FILE)
     if os.path.exists(path):
-        config = _continuing(config, read_options(path), config.run_dir)
+        saved = read_options(path)
+        config = _continuing(config, saved, config.run_dir)
+        if config.init_from is None:  # it may have been killed before its first checkpoint
+            config = config.replace(**{name: saved[name] for name in INITIAL if name in saved})
     checkpoints = checkpoint.kept(config.checkpoint_path)
     if checkpoints:
         newest = checkpoints[0]

@@ -33,6 +33,9 @@ def test_what_main_is_started_with(project):
         "--checkpoint_dir=" + os.path.join(out, "ckpt"),
         "--over_dump_path=" + os.path.join(out, "overflow"),
         "--data_dump_path=" + os.path.join(out, "data_dump"),
+        "--sample_freq=200",  # a measurement is not interrupted more often than the reference
+        "--summary_freq=200",
+        "--ckpt_freq=200",
         "--data_save_path=" + os.path.join(out, "profiling"),
         "--progress=off",
     ]

@@ -1,11 +1,14 @@
 """--init_from: a new run that starts from another one's weights."""
 
+import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 from final_states import assert_equal_runs, final_state
 from programs import ONE_THREAD, SMALL, parsed, train_here
+from small_runs import make_run
 
 import main
 from options import UserError
@@ -74,3 +77,30 @@ def test_a_resumed_run_goes_on_from_its_own_checkpoint(first, tmp_path):
     train_from(tmp_path / "parts", "run", other, "--epoch=1")
     train_from(tmp_path / "parts", "run", other, "--epoch=2")
     assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_there_again(first, tmp_path):
+    other = f"--init_from={first / 'run'}"
+    train_from(tmp_path / "whole", "run", other, "--epoch=1")
+    train_from(tmp_path / "parts", "run", other, "--epoch=1")
+    shutil.rmtree(tmp_path / "parts" / "run" / "checkpoint")
+    train_from(tmp_path / "parts", "run", "--epoch=1")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
+    saved = json.loads((tmp_path / "parts" / "run" / "FLAGS.json").read_text())
+    assert saved["init_from"] == str(first / "run")
+
+
+def test_a_run_without_checkpoints_is_refused_before_a_folder_is_made(first, tmp_path):
+    shutil.copytree(first / "run", tmp_path / "other")
+    shutil.rmtree(tmp_path / "other" / "checkpoint")
+    with pytest.raises(UserError, match="--init_from: there is no checkpoint in .*other"):
+        train_from(tmp_path, "new", f"--init_from={tmp_path / 'other'}")
+    assert os.listdir(tmp_path) == ["other"]
+
+
+def test_optimizers_that_are_not_there_are_not_passed_over(tmp_path, capsys):
+    make_run(tmp_path, "mnist", name="weights", z_dim=8)
+    with pytest.raises(UserError, match="--init_from: .* none of which can be used"):
+        train_from(tmp_path, "new", "--init_from=weights", "--init_optimizers")
+    assert "_optim/" in capsys.readouterr().err
+    assert train_from(tmp_path, "other", "--init_from=weights", "--epoch=1") == 0

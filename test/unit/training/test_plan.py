@@ -10,6 +10,7 @@ from programs import train_here
 from config import Config
 from datasets.dataset import ArrayDataset
 from training import plan
+from training.progress import Progress
 
 FREQUENCIES = ("sample_freq", "summary_freq", "ckpt_freq")
 
@@ -74,3 +75,45 @@ def test_a_run_follows_its_plan_and_files_it(tmp_path):
     with open(tmp_path / "run" / "FLAGS.json") as file:
         saved = json.load(file)
     assert [saved[name] for name in FREQUENCIES] == [3, 3, 12]
+
+
+def progress_at(step, seconds, **options):
+    return Progress(step=step, seconds=seconds, **options)
+
+
+def test_the_forecast_comes_once_and_leaves_out_the_first_step():
+    forecast = plan.Forecast(Progress(), 1021)
+    lines = [forecast.after(progress_at(step, 30 + 0.4 * step)) for step in range(1, 100)]
+    (said,) = [line for line in lines if line]
+    assert lines.index(said) == 3  # ten seconds are over
+    assert said == (
+        "expected: about 7 min for the 1,017 steps left (0.4 s a step, the median of 3)"
+    )
+
+
+def test_quick_steps_are_counted_twenty_times():
+    forecast = plan.Forecast(progress_at(50, 100.0), 10000)
+    lines = [forecast.after(progress_at(50 + step, 100 + 0.1 * step)) for step in range(1, 30)]
+    assert [number for number, line in enumerate(lines, 1) if line] == [21]
+    assert "for the 9,929 steps left (0.1 s a step, the median of 20)" in lines[20]
+
+
+def test_a_short_run_is_not_forecast_and_a_rollback_is_no_step():
+    forecast = plan.Forecast(Progress(), 100)
+    steps = [1, 2, 3, 2, 3, *range(4, 90)]
+    times = [progress_at(step, 0.1 * number) for number, step in enumerate(steps)]
+    assert not any(forecast.after(each) for each in times)
+
+
+def test_a_device_that_loops_is_counted_by_the_step():
+    forecast = plan.Forecast(Progress(), 10000)
+    lines = [forecast.after(progress_at(100 * number, 50.0 * number)) for number in range(1, 9)]
+    assert "0.5 s a step" in next(line for line in lines if line)
+
+
+@pytest.mark.parametrize(
+    "seconds, expected",
+    [(40, "1 min"), (20, "20 s"), (3590, "1 h 0 min"), (4000, "1 h 7 min"), (200000, "2 d 7 h")],
+)
+def test_durations(seconds, expected):
+    assert plan.duration(seconds) == expected
