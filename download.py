@@ -18,7 +18,7 @@ from system.interpreter import continue_in_own_environment
 try:
     import utils
     from fetching import fetch, fetch_tools, verify
-    from system.terminal import escaped
+    from system.terminal import escaped, keep_streams
 except ImportError as missing:
     if __name__ != "__main__":
         raise
@@ -273,4 +273,5 @@ def _parse(argv, catalog):
 
 
 if __name__ == "__main__":
+    keep_streams()
     sys.exit(main())

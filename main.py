@@ -19,7 +19,7 @@ from config_checks import check_config
 from flags_file import read_preset
 from options import DeviceError, NamedOption, RankLost, UserError
 from system.interpreter import continue_in_own_environment
-from system.terminal import escaped
+from system.terminal import escaped, keep_streams
 
 try:
     from absl import flags
@@ -192,8 +192,6 @@ def _with_bare_evaluate(argv: List[str]) -> List[str]:
 
 def main(argv: List[str]) -> int:
     """Parses the command line, does its job, returns the exit code."""
-    if hasattr(sys.stdout, "reconfigure"):  # a terminal that cannot show a name ends no run
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return run(parse(argv))
     except UserError as error:
@@ -270,4 +268,5 @@ def _import_tensorflow() -> None:
 
 
 if __name__ == "__main__":
+    keep_streams()
     sys.exit(main(sys.argv))

@@ -33,23 +33,15 @@ _ABANDONED_S = 600  # nobody has written to such a file for so long
 
 
 def say(line: str) -> None:
-    """Prints a result in one line on standard output, at once and without breaking a progress bar.
-
-    Raises:
-        OSError: standard output cannot be written.
-    """
+    """Prints a result in one line on standard output, at once and without breaking a progress bar."""
     tqdm.write(escaped(line), file=sys.stdout)
     sys.stdout.flush()
 
 
 def warn(line: str) -> None:
-    """Prints a message in one line on standard error without breaking a progress bar.
-
-    If standard error is on a full disk, the message is lost: a message must not end a training.
-    """
-    with contextlib.suppress(OSError):
-        tqdm.write(escaped(line), file=sys.stderr)
-        sys.stderr.flush()
+    """Prints a message in one line on standard error without breaking a progress bar."""
+    tqdm.write(escaped(line), file=sys.stderr)
+    sys.stderr.flush()
 
 
 def progress_bar(progress: str, iterable: Optional[Iterable] = None, **tqdm_options: Any) -> tqdm:

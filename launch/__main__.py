@@ -14,6 +14,7 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 from launch import align, arguments, display, rank, train  # noqa: E402
 from launch.console import say  # noqa: E402
 from options import UserError  # noqa: E402
+from system.terminal import keep_streams  # noqa: E402
 
 COMMANDS = {
     "check": arguments.check,  # a launch script's options
@@ -36,4 +37,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    keep_streams()
     sys.exit(main())

@@ -1,6 +1,5 @@
 """What the launcher tells people: on standard error; standard output is for the result alone."""
 
-import contextlib
 import os
 import sys
 
@@ -10,6 +9,5 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # the projec
 
 
 def say(line: str) -> None:
-    """Prints a line on standard error, unless that terminal is gone."""
-    with contextlib.suppress(OSError):
-        print(escaped(line), file=sys.stderr, flush=True)
+    """Prints a line on standard error."""
+    print(escaped(line), file=sys.stderr, flush=True)

@@ -5,6 +5,8 @@ import shlex
 import sys
 from typing import NoReturn
 
+from system.terminal import keep_streams
+
 _SWITCHED = "DCGAN_SWITCHED_FROM"
 
 
@@ -14,6 +16,7 @@ def continue_in_own_environment(missing: str) -> NoReturn:
     Args:
         missing: what this interpreter lacks, for people.
     """
+    keep_streams()
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     program = os.path.basename(sys.argv[0])
     own = os.environ.get("DCGAN_PYTHON") or os.path.join(
@@ -22,7 +25,6 @@ def continue_in_own_environment(missing: str) -> NoReturn:
     is_own = os.path.abspath(own) == os.path.abspath(sys.executable)
     if os.access(own, os.X_OK) and not is_own and _SWITCHED not in os.environ:
         print(f"{program}: {missing} ({sys.executable}); continuing with {own}", file=sys.stderr)
-        sys.stderr.flush()
         os.environ[_SWITCHED] = sys.executable
         os.execv(own, [own, *sys.argv])
     script = os.path.relpath(os.path.join(root, "test", "env.sh"))

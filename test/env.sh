@@ -19,7 +19,8 @@ NEWER_PYTHONS="3.13 3.12 3.11 3.10 3.9 3.8"     # TensorFlow 2.x of requirements
 IMPORT_SECONDS=300                              # a cold network file system needs its time
 RUN_MODULES="numpy PIL imageio matplotlib absl tqdm requests jinja2"      # what a training imports
 
-say() { printf '%s\n' "$*" >&2; }
+# A message that cannot be shown ends no script.
+say() ( trap '' PIPE; printf '%s\n' "$*" >&2 2>/dev/null || true )
 
 # A user's mistake: one line, exit code 2.
 refuse() { say "$*"; exit 2; }

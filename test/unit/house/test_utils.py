@@ -1,6 +1,5 @@
 """Messages, images and files."""
 
-import io
 import os
 import subprocess
 import sys
@@ -122,17 +121,6 @@ def test_results_and_messages_have_their_streams(capsys):
     utils.say("a result")
     utils.warn("a message")
     assert capsys.readouterr() == ("a result\n", "a message\n")
-
-
-def test_a_message_for_a_full_disk_is_lost_and_ends_nothing(monkeypatch):
-    """Seen: a training ended because its standard error was on a full disk."""
-
-    class FullDisk(io.StringIO):
-        def write(self, text):
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(sys, "stderr", FullDisk())
-    utils.warn("a message")
 
 
 def test_curves_are_plotted_without_a_display(tmp_path):
