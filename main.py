@@ -239,8 +239,8 @@ def _train(config: Config) -> int:
         check_fits(config)
     with guarded(ranks), open_run_folder(
         config, dataset, ranks, session_config=device.session_config
-    ) as config:
-        signal_number = loop.train(config, dataset, device, ranks=ranks)
+    ) as (config, lock):
+        signal_number = loop.train(config, dataset, device, ranks=ranks, lock=lock)
         if ranks.rank == 0:
             _report(config)
     return 0 if signal_number is None else 128 + signal_number

@@ -205,6 +205,11 @@ def is_number(value: Any) -> bool:
 # Folders
 
 
+def lock_path(folder: str) -> str:
+    """The file whose lock is the folder's."""
+    return os.path.join(folder, ".lock")
+
+
 def lock_folder(folder: str, *, waiting: str = "") -> IO[str]:
     """Locks a folder for this process, until the returned file is closed or the process has ended.
 
@@ -217,7 +222,7 @@ def lock_folder(folder: str, *, waiting: str = "") -> IO[str]:
         BlockingIOError: another process holds the folder, and `waiting` is empty.
         OSError: the folder may not be written, or its file system has no locks.
     """
-    file = open(os.path.join(folder, ".lock"), "a")
+    file = open(lock_path(folder), "a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -16,7 +16,7 @@ from checkpoint import Checkpoint
 from config import OPTIONS, OPTIONS_FILE, RUN_OPTIONS, Config
 from datasets.registry import say_classes
 from devices.device import Device, open_device
-from flags_file import read_options, saved_runs
+from flags_file import checked_options, read_options, saved_runs
 from inference import reference_weights
 from inference.averaged_weights import load_average
 from inference.batch_norm import BATCH_NORM
@@ -182,7 +182,20 @@ def open_run(config: Config) -> Iterator[TrainedRun]:
         )
         if not checkpoints:
             raise UserError(f"--out_name: no sound checkpoint in {folder}")
+        for each in checkpoints:
+            _check_same_run(config, each)
         yield TrainedRun(config, checkpoints, open_device(config))
+
+
+def _check_same_run(config: Config, found: Checkpoint) -> None:
+    """Refuses a checkpoint of a run with other options: its shapes may be the same."""
+    path = os.path.join(config.checkpoint_path, os.path.basename(found.prefix))
+    saved = checked_options(found.state.get("options", {}), path + ".json")
+    for name, there, here in config.differences(saved):
+        raise UserError(
+            f"--{OPTIONS[name].flag or name}: {path} is of a run with {there}, but "
+            f"{config.options_path} says {here}"
+        )
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import sys
+from typing import TextIO
 
 # Control characters (all but the tab), line and paragraph separators, what turns the direction of
 # writing, and the bytes of a file name that are not UTF-8.
@@ -43,13 +44,26 @@ class _Unfailing(io.RawIOBase):
             return len(data)
 
 
+def unfailing_stream(descriptor: int, *, encoding: str = "utf-8") -> TextIO:
+    """A text stream that drops what cannot be written; a character it lacks is escaped.
+
+    Args:
+        descriptor: open for writing; it stays open.
+    """
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Unfailing(descriptor)),
+        encoding=encoding,
+        errors="backslashreplace",
+        line_buffering=True,
+    )
+
+
 def keep_streams() -> None:
     """Makes standard output and error streams that never fail; for the start of a program.
 
     A message that cannot be shown (`| head -1`, a full disk, `2>&-`) then changes neither the
     result nor the exit code. A number that was closed is opened on nothing: else the next file that
-    is opened gets it, and TensorFlow's messages with it. A character that the terminal does not have
-    is shown as its escape sequence.
+    is opened gets it, and TensorFlow's messages with it.
     """
     for descriptor in range(3):
         try:
@@ -58,10 +72,5 @@ def keep_streams() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest free number
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         before = getattr(sys, name)  # None if it was closed
-        stream = io.TextIOWrapper(
-            io.BufferedWriter(_Unfailing(descriptor)),
-            encoding=before.encoding if before else "utf-8",
-            errors="backslashreplace",
-            line_buffering=True,
-        )
-        setattr(sys, name, stream)
+        encoding = before.encoding if before else "utf-8"
+        setattr(sys, name, unfailing_stream(descriptor, encoding=encoding))

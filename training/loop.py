@@ -7,9 +7,12 @@ from datasets.dataset import Dataset
 from devices.device import Device
 from devices.ranks import Ranks
 from training.run import open_training
+from training.run_lock import RunLock
 
 
-def train(config: Config, dataset: Dataset, device: Device, *, ranks: Ranks) -> Optional[int]:
+def train(
+    config: Config, dataset: Dataset, device: Device, *, ranks: Ranks, lock: RunLock
+) -> Optional[int]:
     """Trains in the run's folder up to `config.epoch` epochs. An existing run is resumed.
 
     Args:
@@ -17,6 +20,7 @@ def train(config: Config, dataset: Dataset, device: Device, *, ranks: Ranks) -> 
         dataset: `datasets.dataset.Dataset`.
         device: `devices.device.Device`.
         ranks: `devices.ranks.Ranks`.
+        lock: of the run's folders.
 
     Returns:
         The number of the signal that ended it early, or None.
@@ -25,7 +29,7 @@ def train(config: Config, dataset: Dataset, device: Device, *, ranks: Ranks) -> 
         UserError: a checkpoint cannot be written, input cannot be read, or training has diverged.
         tf.errors.OpError: a step failed, as it does when another rank has died.
     """
-    with open_training(config, dataset, device, ranks=ranks) as run:
+    with open_training(config, dataset, device, ranks=ranks, lock=lock) as run:
         while not run.finished and run.stop_signal is None:
             result = run.step()  # one step, or as many as the device loops
             if not result.sound:

@@ -19,6 +19,7 @@ from training.graph import StepResult, TrainGraph, build_train_graph
 from training.plan import Forecast
 from training.progress import Progress
 from training.report import SilentReporter, open_reporter
+from training.run_lock import RunLock
 from training.samples import DrawnGrid
 from training.signals import SignalCatcher
 
@@ -42,6 +43,7 @@ class TrainingRun:
         checkpointer: Checkpointer,
         reporter: SilentReporter,
         signals: SignalCatcher,
+        lock: RunLock,
     ) -> None:
         """Args:
         config: `Config`.
@@ -53,6 +55,7 @@ class TrainingRun:
         checkpointer: `training.checkpointer.Checkpointer`.
         reporter: `training.report.SilentReporter` or `Reporter`.
         signals: `training.signals.SignalCatcher`.
+        lock: of the run's folders, checked before anything is written into them.
         """
         self.progress = progress
         self._config = config
@@ -63,6 +66,7 @@ class TrainingRun:
         self._checkpointer = checkpointer
         self._reporter = reporter
         self._signals = signals
+        self._lock = lock
         self._started = time.monotonic() - progress.seconds
         self._saved_step, self._saved_at = progress.step, time.monotonic()
         self._forecast = Forecast(progress, total_steps)
@@ -125,6 +129,7 @@ class TrainingRun:
         )
         self._steps_in_flight = 0
         self.progress = self.progress._replace(step=step, seconds=self._seconds())
+        self._lock.check()
         self._reporter.step(self.progress, result)
         forecast = self._forecast.after(self.progress)
         if forecast:
@@ -139,6 +144,7 @@ class TrainingRun:
 
     def draw_samples(self) -> None:
         """Draws and reports the sample grid (on rank 0)."""
+        self._lock.check()
         self._reporter.sample(self._draw)
 
     def save(self, *, interim: bool = False) -> None:
@@ -151,6 +157,7 @@ class TrainingRun:
             UserError: it cannot be written, or a variable is NaN or infinite.
         """
         if self.progress.step > self._saved_step:
+            self._lock.check()
             self._checkpointer.save(self._session, self.progress, interim=interim)
             self._note_save()
 
@@ -198,18 +205,18 @@ class TrainingRun:
 
 @contextlib.contextmanager
 def open_training(
-    config: Config, dataset: Dataset, device: Device, *, ranks: Ranks
+    config: Config, dataset: Dataset, device: Device, *, ranks: Ranks, lock: RunLock
 ) -> Iterator[TrainingRun]:
     """Opens a run for training: its graph, session, restored weights and reporter.
 
-    When the block ends well, all ranks wait for rank 0, and rank 0 draws the loss curve and the
-    GIF of the sample grids.
+    When the block ends well, all ranks wait for rank 0, which draws loss curve and grids' GIF.
 
     Args:
         config: with every field filled in (`training.run_folder.open_run_folder`).
         dataset: `datasets.dataset.Dataset`.
         device: `devices.device.Device`.
         ranks: `devices.ranks.Ranks`.
+        lock: of the run's folders.
 
     Yields:
         A `TrainingRun`.
@@ -227,9 +234,8 @@ def open_training(
         checkpointer = Checkpointer(config, graph, ranks=ranks, steps_per_epoch=steps_per_epoch)
         progress = checkpointer.restore(session)
         steps = steps_per_epoch(ranks.size)
-        reporter = stack.enter_context(
-            open_reporter(config, progress, steps_per_epoch=steps, ranks=ranks)
-        )
+        reporter = open_reporter(config, progress, steps_per_epoch=steps, ranks=ranks)
+        stack.enter_context(reporter)
         run = TrainingRun(
             config,
             graph,
@@ -242,8 +248,10 @@ def open_training(
             checkpointer=checkpointer,
             reporter=reporter,
             signals=stack.enter_context(SignalCatcher(warn=utils.warn)),
+            lock=lock,
         )
         yield stack.enter_context(run)
+    lock.check()
     reporter.summarize()
 
 

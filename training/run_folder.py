@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from typing import IO, Any, Dict, Iterator
+from typing import Any, Dict, Iterator, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -14,8 +14,12 @@ from datasets.dataset import Dataset
 from devices.ranks import Ranks
 from flags_file import checked_options, read_options, saved_runs
 from options import UserError
+<<<<<<< HEAD
 from training import plan
 from training.initial_weights import check_initial_run
+=======
+from training.run_lock import RunLock
+>>>>>>> 2a9f62d (A folder that became another run is left alone; a checkpoint of other options is refused)
 
 INITIAL = ("init_from", "init_optimizers")
 CHOSEN_BY_RANK_0 = ("out_name", "seed", *INITIAL)
@@ -24,7 +28,7 @@ CHOSEN_BY_RANK_0 = ("out_name", "seed", *INITIAL)
 @contextlib.contextmanager
 def open_run_folder(
     config: Config, dataset: Dataset, ranks: Ranks, *, session_config: tf.ConfigProto
-) -> Iterator[Config]:
+) -> Iterator[Tuple[Config, RunLock]]:
     """Names and seeds the run to train, writes its FLAGS.json and holds its folder.
 
     Rank 0 does this and broadcasts the name and the seed.
@@ -36,7 +40,7 @@ def open_run_folder(
         session_config: `tf.ConfigProto`.
 
     Yields:
-        The `Config`, with every field filled in.
+        (the `Config`, with every field filled in; the locks, to be checked before writing).
 
     Raises:
         UserError: the data set is smaller than a batch, the folder holds a run of other options,
@@ -45,6 +49,7 @@ def open_run_folder(
     steps = pipeline.steps_per_epoch(
         dataset, batch_size=config.batch_size, ranks_size=ranks.size, train_size=config.train_size
     )
+<<<<<<< HEAD
     config = plan.with_frequencies(config, steps_per_epoch=steps)
     with contextlib.ExitStack() as locks:
         if ranks.rank == 0:
@@ -52,10 +57,15 @@ def open_run_folder(
             utils.say(plan.described(config, dataset, steps_per_epoch=steps))
             if plan.few_images(config, dataset):
                 utils.warn(plan.few_images(config, dataset))
+=======
+    with RunLock() as lock:
+        if ranks.rank == 0:
+            config = _open(config, lock)
+>>>>>>> 2a9f62d (A folder that became another run is left alone; a checkpoint of other options is refused)
         first = ranks.broadcast_object(config.as_dict(), session_config)
         config = config.replace(**{name: first[name] for name in CHOSEN_BY_RANK_0})
         _check_same(config, first, ranks)
-        yield config
+        yield config, lock
 
 
 def _check_same(config: Config, first: Dict[str, Any], ranks: Ranks) -> None:
@@ -68,7 +78,7 @@ def _check_same(config: Config, first: Dict[str, Any], ranks: Ranks) -> None:
             raise UserError(f"--{name}: rank {ranks.rank} has {mine}, rank 0 has {expected}")
 
 
-def _open(config: Config, locks: contextlib.ExitStack) -> Config:
+def _open(config: Config, lock: RunLock) -> Config:
     if config.resume and not config.out_name:
         config = config.replace(out_name=_newest_fitting(config))
     if not config.out_name:
@@ -76,9 +86,9 @@ def _open(config: Config, locks: contextlib.ExitStack) -> Config:
     if config.init_from is not None and not checkpoint.kept(config.checkpoint_path):
         check_initial_run(config)
     utils.say(f"run: {config.run_dir}")
-    locks.enter_context(_lock(config.run_dir))
+    lock.take(config.run_dir)
     if not _is_within(config.checkpoint_path, config.run_dir):
-        locks.enter_context(_lock(config.checkpoint_path))
+        lock.take(config.checkpoint_path)
     for folder in (config.run_dir, config.sample_path, config.checkpoint_path):
         utils.clear_partial(folder)
     config = _resumed(config)
@@ -95,17 +105,6 @@ def _open(config: Config, locks: contextlib.ExitStack) -> Config:
 def _is_within(path: str, folder: str) -> bool:
     relative = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
     return not relative.startswith(os.pardir)
-
-
-def _lock(folder: str) -> IO[str]:
-    """Makes a folder of the run and locks it until the returned file is closed."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-        return utils.lock_folder(folder)
-    except BlockingIOError:
-        raise UserError(f"--out_name: another process is training in {folder}")
-    except OSError as error:
-        raise UserError(f"--out_dir: {error}")
 
 
 def _newest_fitting(config: Config) -> str:

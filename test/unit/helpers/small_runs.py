@@ -1,5 +1,6 @@
 """Run folders as training leaves them, with small networks and random weights."""
 
+import json
 import os
 
 import numpy as np
@@ -52,7 +53,7 @@ def write_checkpoint(config, step):
                 session,
                 config.checkpoint_path,
                 step=step,
-                state={"seconds": 1.0, "draw": 0},
+                state={"seconds": 1.0, "draw": 0, "options": json.loads(config.to_json())},
                 max_to_keep=9,
             )
 

@@ -12,7 +12,7 @@ from small_runs import give, make_run
 import main
 import utils
 from config import Config
-from inference import sample
+from inference import evaluate, sample
 from inference.seeds import labels_of, latents_of, parse_classes, parse_seeds
 from inference.trained_run import CHUNK, open_run
 from options import UserError
@@ -258,3 +258,18 @@ def test_a_damaged_newest_checkpoint_is_skipped(tmp_path, capsys):
     with open_run(asked) as run:
         assert run.checkpoint.step == 5
     assert "skipped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changes", [{"z_dist": "normal01"}, {"seed": 4}])
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, capsys, changes):
+    """Seen: one of the same shapes, trained on other latents, was drawn from without a word."""
+    asked = make_run(tmp_path, "mnist")
+    make_run(tmp_path, "mnist", name="other", steps=(6,), **changes)
+    for path in (tmp_path / "other" / "checkpoint").iterdir():
+        path.rename(tmp_path / "run" / "checkpoint" / path.name)
+    (name,) = changes
+    for job in (sample.draw, evaluate.evaluate):
+        with pytest.raises(
+            UserError, match=f"^--{name}: .*-6 is of a run with .*, but .*FLAGS.json"
+        ):
+            job(asked.replace(out_name="run", evaluate="last"))

@@ -1,7 +1,5 @@
 """What may happen to a run of a day: kills, a full disk, losses that are no numbers, a lost folder."""
 
-import contextlib
-import io
 import json
 import os
 import random
@@ -15,11 +13,13 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from final_states import assert_equal_runs, final_state
-from programs import ONE_THREAD, SMALL, command, log_lines, parsed, train_here
+from programs import ONE_THREAD, SMALL, command, log_lines, train_here
 
 import checkpoint
 import main
+import utils
 from options import UserError
+from system.terminal import unfailing_stream
 from training import checkpointer, samples, sinks
 from training.graph import TrainGraph
 
@@ -145,19 +145,6 @@ def test_reports_that_cannot_be_written_are_said_once(tmp_path, monkeypatch, cap
     assert capsys.readouterr().err.count("metrics.jsonl: cannot be written") == 1
 
 
-class OnFullDisk(io.StringIO):
-    """A log on a disk that is full whenever `is_full` says so."""
-
-    def __init__(self, is_full):
-        super().__init__()
-        self._is_full = is_full
-
-    def write(self, text):
-        if self._is_full():
-            raise OSError(28, "No space left on device")
-        return super().write(text)
-
-
 def test_a_log_on_a_full_disk_ends_nothing_and_goes_on_when_there_is_room(tmp_path, monkeypatch):
     """From the first step to the first checkpoint neither output nor errors can be written."""
     real, steps = TrainGraph.run_steps, []
@@ -166,21 +153,23 @@ def test_a_log_on_a_full_disk_ends_nothing_and_goes_on_when_there_is_room(tmp_pa
         steps.append(True)
         return real(*args, **kwargs)
 
-    log = OnFullDisk(lambda: steps and not checkpoint.kept(str(tmp_path / "run" / "checkpoint")))
+    def write(descriptor, data):
+        if steps and not checkpoint.kept(str(tmp_path / "run" / "checkpoint")):
+            raise OSError(28, "No space left on device")
+        return real_write(descriptor, data)
+
+    real_write = os.write
+    monkeypatch.setattr(os, "write", write)
     monkeypatch.setattr(TrainGraph, "run_steps", run_steps)
-    monkeypatch.setattr(sys, "stderr", log)
-    config = parsed(
-        "--train",
-        "--out_dir=" + str(tmp_path),
-        "--out_name=run",
-        "--train_size=64",
-        "--epoch=1",
-        "--ckpt_freq=2",
-        *SMALL,
-    )
-    with contextlib.redirect_stdout(log):
-        assert main.run(config) == 0
-    assert [step for step, _, _ in log_lines(log.getvalue())] == ["3", "4"]
+    with open(str(tmp_path / "log"), "wb") as file:
+        log = unfailing_stream(file.fileno())
+        monkeypatch.setattr(sys, "stderr", log)
+        monkeypatch.setattr(sys, "stdout", log)
+        words = ["--train", f"--out_dir={tmp_path}", "--out_name=run", "--train_size=64", *SMALL]
+        assert main.main(["main.py", *words, "--epoch=1", "--ckpt_freq=2"]) == 0
+    text = (tmp_path / "log").read_text()
+    assert [step for step, _, _ in log_lines(text)] == ["3", "4"]
+    assert "cannot be written" not in text
     assert final_state(tmp_path)[0] == 4
 
 
@@ -206,6 +195,31 @@ def test_a_folder_that_vanishes_is_made_again(tmp_path):
         action=lambda: shutil.rmtree(str(tmp_path / "run")),
     )
     assert code == 0 and final_state(tmp_path)[0] == 6
+
+
+@pytest.mark.parametrize("still_trains", [True, False])
+def test_a_folder_that_became_another_run_is_left_alone(tmp_path, still_trains):
+    """Seen: after `rm -rf` and a second start, the first process wrote into the second one's run."""
+    folder, locks = tmp_path / "run", []
+
+    def begin_anew():
+        shutil.rmtree(str(folder))
+        folder.mkdir()
+        locks.append(utils.lock_folder(str(folder)))
+        if not still_trains:
+            locks.pop().close()
+
+    with pytest.raises(UserError, match="^--out_name: .*run was removed, and another process"):
+        train_here(
+            tmp_path,
+            "--train_size=96",
+            "--epoch=1",
+            "--ckpt_freq=1",
+            "--sample_freq=1",
+            at_step=2,
+            action=begin_anew,
+        )
+    assert os.listdir(str(folder)) == [".lock"]
 
 
 @pytest.fixture

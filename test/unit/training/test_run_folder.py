@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -10,6 +11,7 @@ from datasets.registry import open_dataset
 from devices.ranks import SINGLE_PROCESS
 from options import UserError
 from training.run_folder import open_run_folder
+from training.run_lock import RunLock
 
 ASKED = Config(train=True, dataset="synthetic", output_height=16, batch_size=4, seed=3)
 
@@ -17,7 +19,7 @@ ASKED = Config(train=True, dataset="synthetic", output_height=16, batch_size=4, 
 def opened(folder, **changes):
     """The config of a run whose folder is opened in `folder` and closed again."""
     config, dataset = open_dataset(ASKED.replace(out_dir=str(folder), **changes))
-    with open_run_folder(config, dataset, SINGLE_PROCESS, session_config=None) as config:
+    with open_run_folder(config, dataset, SINGLE_PROCESS, session_config=None) as (config, _):
         assert os.path.exists(os.path.join(config.run_dir, "FLAGS.json"))
         return config
 
@@ -50,3 +52,18 @@ def test_the_folder_is_held_while_it_is_open(tmp_path):
         UserError, match="^--out_name: another process is training in "
     ):
         opened(tmp_path, out_name="run")
+
+
+def test_a_lock_outlives_the_removal_of_its_folder(tmp_path):
+    folder = str(tmp_path / "run")
+    with RunLock() as first, RunLock() as second:
+        first.take(folder)
+        shutil.rmtree(folder)
+        first.check()
+        with pytest.raises(UserError, match="^--out_name: another process is training in "):
+            second.take(folder)
+        first.check()
+        shutil.rmtree(folder)
+        second.take(folder)
+        with pytest.raises(UserError, match="^--out_name: .* was removed, and another process"):
+            first.check()
