@@ -14,12 +14,9 @@ from datasets.dataset import Dataset
 from devices.ranks import Ranks
 from flags_file import checked_options, read_options, saved_runs
 from options import UserError
-<<<<<<< HEAD
 from training import plan
 from training.initial_weights import check_initial_run
-=======
 from training.run_lock import RunLock
->>>>>>> 2a9f62d (A folder that became another run is left alone; a checkpoint of other options is refused)
 
 INITIAL = ("init_from", "init_optimizers")
 CHOSEN_BY_RANK_0 = ("out_name", "seed", *INITIAL)
@@ -49,19 +46,13 @@ def open_run_folder(
     steps = pipeline.steps_per_epoch(
         dataset, batch_size=config.batch_size, ranks_size=ranks.size, train_size=config.train_size
     )
-<<<<<<< HEAD
     config = plan.with_frequencies(config, steps_per_epoch=steps)
-    with contextlib.ExitStack() as locks:
-        if ranks.rank == 0:
-            config = _open(config, locks)
-            utils.say(plan.described(config, dataset, steps_per_epoch=steps))
-            if plan.few_images(config, dataset):
-                utils.warn(plan.few_images(config, dataset))
-=======
     with RunLock() as lock:
         if ranks.rank == 0:
             config = _open(config, lock)
->>>>>>> 2a9f62d (A folder that became another run is left alone; a checkpoint of other options is refused)
+            utils.say(plan.described(config, dataset, steps_per_epoch=steps))
+            if plan.few_images(config, dataset):
+                utils.warn(plan.few_images(config, dataset))
         first = ranks.broadcast_object(config.as_dict(), session_config)
         config = config.replace(**{name: first[name] for name in CHOSEN_BY_RANK_0})
         _check_same(config, first, ranks)
