@@ -168,6 +168,8 @@ class Config(NpuOptions):
         may_change=True, same_on_all_ranks=True)
     ckpt_minutes: float = option(10, "Also write one when the last is this old; 0 is never. Two such are kept at most.",
         low=0, high=10**6, may_change=True)
+    log: str = option("steps", "What is printed of the training: a line for each step, or for each epoch, or none. "
+        "train.log in the run's folder has every step's.", choices=("steps", "epochs", "none"), may_change=True)
     log_freq: int = option(1, "Print a log line every so many steps.", low=1, high=MOST_STEPS, may_change=True)
     summary_freq: int = option(200, "Write TensorBoard's histograms every so many steps.", low=1, high=MOST_STEPS,
         may_change=True, same_on_all_ranks=True)
@@ -177,7 +179,7 @@ class Config(NpuOptions):
         "(needs the package imageio-ffmpeg) or none.", choices=("gif", "mp4", "none"), may_change=True)
     G_img_sum: bool = option(False, "Images in TensorBoard too.", may_change=True)
     step_dump: int = option(0, "Write what each of the first so many steps computed into RUN/step_dump, for --compare.", low=0, high=1000, may_change=True, same_on_all_ranks=True)
-    progress: str = option("auto", "A progress bar: on a terminal (auto), always or never.",
+    progress: str = option("auto", "A progress bar on a terminal and a line each minute elsewhere (auto), always a bar, or neither.",
         choices=("auto", "on", "off"), may_change=True)
 
     generate_format: str = option("png", "What --generate, --seeds and --class write: single images, one file of "

@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -98,7 +98,10 @@ class TrainGraph:
         self._dumped = step_dump.find_tensors(self.pipeline.batch, training_step.GRADIENTS)
         self.grid = samples.SampleGrid(networks=networks, dataset=dataset, config=config)
         self._summary = build_summary(
-            step.watched, value_range=networks.value_range, with_images=config.G_img_sum
+            step.watched,
+            {network: schedule.rate(network) for network in ("d", "g")},
+            value_range=networks.value_range,
+            with_images=config.G_img_sum,
         )
         self.initial_weights = InitialWeights(config, tf.global_variables())
         average = WeightAverage(config.g_ema)
@@ -240,16 +243,23 @@ def build_train_graph(
 
 
 def build_summary(
-    watched: Dict[str, tf.Tensor], *, value_range: Tuple[float, float], with_images: bool
+    watched: Dict[str, tf.Tensor],
+    rates: Mapping[str, Union[float, tf.Tensor]],
+    *,
+    value_range: Tuple[float, float],
+    with_images: bool,
 ) -> tf.Tensor:
-    """Builds TensorBoard's histograms and, if asked for, images.
+    """Builds TensorBoard's histograms, learning rates and, if asked for, images.
 
     Args:
         watched: see `training.step.TrainStep`.
+        rates: of each network.
         value_range: of the images.
     """
     for name in ("z", "d_real", "d_fake"):
         tf.summary.histogram(name, watched[name])
+    for network, rate in rates.items():
+        tf.summary.scalar("learning_rate/" + network, rate)
     if with_images:
         lowest, highest = value_range
         pixels = tf.cast(255 * (watched["images"] - lowest) / (highest - lowest), tf.uint8)

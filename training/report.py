@@ -1,6 +1,7 @@
 """Hands what a run reports to every sink. A report that fails is a warning; it ends no training."""
 
 import functools
+import shlex
 from typing import Any, Callable, Dict, Set, Tuple, Type
 
 import utils
@@ -102,6 +103,7 @@ class Reporter(SilentReporter):
             path = film.write(self._config.sample_path, self._config.film)
             if path:
                 utils.say(f"sample grids: {path}")
+            utils.say(f"TensorBoard: tensorboard --logdir {shlex.quote(folder)}")
         except OSError as error:
             utils.warn(f"--out_dir: loss curve or film not written: {error}")
 

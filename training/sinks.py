@@ -8,20 +8,16 @@ import math
 import os
 from typing import Any, Dict, TextIO, Type
 
-import tensorflow.compat.v1 as tf
-
 import utils
 from config import METRICS_FILE
 from training import samples, step_dump
 from training.graph import StepResult
+from training.log import LOG_FILE, LogFile, LogLines, ProgressLines
 from training.progress import Progress
 from training.sink import RunInfo, Sink
+from training.tensorboard import TensorBoard
 
-LOG_LINE = "[%8d Epoch: %2d/%2d %4d/%4d time: %4.4f, d_loss: %.8f  g_loss: %.8f"
-SAMPLE_LINE = "[Sample] d_loss: %.8f, g_loss: %.8f"
-LAST_LINE = "Final accuracy d_loss %.8f"
 COLLAPSED_SPREAD = 1.0  # distance of the grid's images, in pixel units of 0 to 255
-EVENTS_FOLDER = "events"
 NETWORKS = (("d", "the discriminator"), ("g", "the generator"))
 
 
@@ -55,40 +51,6 @@ class ProgressBar(Sink):
     def close(self) -> None:
         """Closes it."""
         self._bar.close()
-
-
-class LogLines(Sink):
-    """The log on standard output, which other people's scripts parse."""
-
-    def __init__(self, run: RunInfo) -> None:
-        """See `Sink`."""
-        super().__init__(run)
-        self.every = run.config.log_freq
-
-    def step(self, progress: Progress, result: StepResult) -> None:
-        """Prints the step's line."""
-        epoch, index = progress.epoch_and_index(self._run.steps_per_epoch)
-        utils.say(
-            LOG_LINE
-            % (
-                progress.step,
-                epoch,
-                self._run.config.epoch,
-                index,
-                self._run.steps_per_epoch,
-                progress.seconds,
-                result.scalars["d_loss"],
-                result.scalars["g_loss"],
-            )
-        )
-
-    def sample(self, progress: Progress, grid: samples.DrawnGrid) -> None:
-        """Prints the grid's losses."""
-        utils.say(SAMPLE_LINE % (grid.d_loss, grid.g_loss))
-
-    def finish(self, progress: Progress, result: StepResult) -> None:
-        """Prints the last line."""
-        utils.say(LAST_LINE % result.scalars["d_loss"])
 
 
 class Warnings(Sink):
@@ -132,12 +94,11 @@ class Warnings(Sink):
 
 
 class JsonLines(Sink):
-    """metrics.jsonl: a line of JSON for each step of the log and for each sample grid."""
+    """metrics.jsonl: a line of JSON for each step and for each sample grid."""
 
     def __init__(self, run: RunInfo) -> None:
         """See `Sink`."""
         super().__init__(run)
-        self.every = run.config.log_freq
         self._file = _open_metrics(run.config.run_dir, run.progress.step)
 
     def step(self, progress: Progress, result: StepResult) -> None:
@@ -166,46 +127,6 @@ class JsonLines(Sink):
         self._file.close()
 
 
-class TensorBoard(Sink):
-    """TensorBoard's events: scalars, histograms and, if asked for, images."""
-
-    def __init__(self, run: RunInfo) -> None:
-        """See `Sink`."""
-        super().__init__(run)
-        self.every = run.config.summary_freq
-        self._writer = tf.summary.FileWriter(os.path.join(run.config.run_dir, EVENTS_FOLDER))
-
-    def start(self, progress: Progress, readings: Dict[str, Any]) -> None:
-        """Makes TensorBoard drop what it was given of later steps: they come again."""
-        started = tf.SessionLog(status=tf.SessionLog.START)
-        self._writer.add_session_log(started, progress.step + 1)
-
-    def step(self, progress: Progress, result: StepResult) -> None:
-        """Adds a step's histograms and scalars."""
-        if result.summary is not None:
-            self._writer.add_summary(result.summary, progress.step)
-        self._add_scalars(progress, result.scalars)
-
-    def sample(self, progress: Progress, grid: samples.DrawnGrid) -> None:
-        """Adds a grid's losses and spread."""
-        self._add_scalars(
-            progress,
-            {
-                "sample/d_loss": grid.d_loss,
-                "sample/g_loss": grid.g_loss,
-                "sample/spread": grid.spread,
-            },
-        )
-
-    def _add_scalars(self, progress: Progress, scalars: Dict[str, float]) -> None:
-        values = [tf.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
-        self._writer.add_summary(tf.Summary(value=values), progress.step)
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._writer.close()
-
-
 class GridFiles(Sink):
     """The sample grids as PNG files."""
 
@@ -227,7 +148,9 @@ class StepDumps(Sink):
 # Name in warnings -> sink, in the order of their calls. A further reporter is one more row.
 SINKS: Dict[str, Type[Sink]] = {
     "the progress bar": ProgressBar,
+    "progress lines": ProgressLines,
     "the log": LogLines,
+    LOG_FILE: LogFile,
     "warnings": Warnings,
     METRICS_FILE: JsonLines,
     "TensorBoard": TensorBoard,
