@@ -124,9 +124,14 @@ def _refuse_empty(files, location, pattern):
             f"--input_fname_pattern: {pattern!r} matches none of the {len(files):,} files in "
             f"{location}{there}"
         )
+    zips = [path for path in files if path.lower().endswith(".zip")]
     raise UserError(
-        "--data_path: no images ({}) among the {:,} files in {}{}".format(
-            " ".join("*" + suffix for suffix in IMAGE_SUFFIXES), len(files), location, there
+        "--data_path: no images ({}) among the {:,} files in {}{}{}".format(
+            " ".join("*" + suffix for suffix in IMAGE_SUFFIXES),
+            len(files),
+            location,
+            there,
+            f"; --data_path={os.path.join(location, zips[0])} reads a zip in place" if zips else "",
         )
     )
 

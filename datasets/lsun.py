@@ -3,8 +3,10 @@
 import os
 
 from datasets import database
+from datasets.dataset import MOST_LISTED
 from datasets.fetched import fetched_folder
 from datasets.folder import open_folder
+from datasets.names import IMAGE_SUFFIXES
 from options import UserError
 
 
@@ -26,19 +28,30 @@ def open_lsun(config):
 
 
 def _refuse_others(folder, category):
-    """Raises `UserError` if there are databases in a folder, but none of the category."""
+    """Raises `UserError` if a folder holds databases or folders of images, but none of the category.
+
+    Images that lie in it directly, or in the folders of one character that LSUN's export makes, are
+    taken as they are.
+    """
     if not os.path.isdir(folder):
         return
-    others = [
-        name
-        for name in sorted(os.listdir(folder))
-        if database.is_database(os.path.join(folder, name))
-    ]
+    names = [name for name in sorted(os.listdir(folder)) if not name.startswith(".")]
+    if any(name.lower().endswith(IMAGE_SUFFIXES) for name in names):
+        return
+    others = [name for name in names if _may_be_a_category(os.path.join(folder, name))]
     if others:
         raise UserError(
             f"--category: {folder} holds no {category}_train_lmdb and no folder {category}, but "
-            f"{', '.join(others)}: give the --category, or one of them as --data_path"
+            f"{', '.join(others[:MOST_LISTED])}: give the --category, or one of them as --data_path"
         )
+
+
+def _may_be_a_category(path):
+    if database.is_database(path):
+        return True
+    if not os.path.isdir(path) or len(os.path.basename(path)) == 1:
+        return False
+    return any(name.lower().endswith(IMAGE_SUFFIXES) for name in os.listdir(path))
 
 
 def find_database(folder, category):

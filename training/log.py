@@ -8,6 +8,7 @@ from typing import Any, Dict
 import utils
 from training import samples, throughput
 from training.graph import StepResult
+from training.plan import duration
 from training.progress import Progress
 from training.sink import RunInfo, Sink
 
@@ -97,7 +98,7 @@ class ProgressLines(Sink):
         total = config.epoch * self._run.steps_per_epoch
         speed = (progress.data_step - self._said_step) / (now - self._said_at)
         images = throughput.text(speed * self._run.ranks * config.batch_size)
-        left = _duration((total - progress.data_step) / speed)
+        left = duration((total - progress.data_step) / speed)
         utils.warn(
             f"progress: step {progress.data_step:,} of {total:,}, {images} images/s, {left} left"
         )
@@ -117,11 +118,3 @@ def log_line(run: RunInfo, progress: Progress, result: StepResult) -> str:
         result.scalars["d_loss"],
         result.scalars["g_loss"],
     )
-
-
-def _duration(seconds: float) -> str:
-    """Seconds for people: "40 s", "12 min", "3 h 05 min"."""
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

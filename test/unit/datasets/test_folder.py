@@ -178,6 +178,12 @@ def test_an_image_without_a_class_is_named(root):
         find_images(str(root), name="set", labelled=True)
 
 
+def test_a_zip_among_the_files_is_named(root):
+    touch(root, "b.zip", "a/1.zip", "c.tar")
+    with pytest.raises(UserError, match=": 2 .zip, 1 .tar; --data_path=.*/a/1.zip reads a zip"):
+        find_images(str(root), name="set")
+
+
 def test_nothing_there(root, tmp_path):
     with pytest.raises(UserError, match="--data_path: there is no folder .*missing"):
         find_images(str(tmp_path / "missing"), name="set")

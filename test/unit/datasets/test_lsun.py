@@ -283,3 +283,25 @@ def test_databases_of_other_categories_are_listed(tmp_path):
         opened(data_path=str(tmp_path / "set"))
     assert "no bedroom_train_lmdb" in str(error.value)
     assert "but tower_train_lmdb: give the --category" in str(error.value)
+
+
+def write_images(folder):
+    for number in range(3):
+        image_files.write(folder / f"{number}.jpg", image_files.colors(9, 9, number))
+
+
+def test_folders_of_other_categories_are_listed(tmp_path):
+    for name in ("church_outdoor", "kitchen"):
+        write_images(tmp_path / "set" / name)
+    (tmp_path / "set" / "notes").mkdir()
+    with pytest.raises(UserError) as error:
+        opened(data_path=str(tmp_path / "set"), category="bedroom")
+    assert "no folder bedroom, but church_outdoor, kitchen: give the --category" in str(error.value)
+    for path, category in (("set", "kitchen"), ("set/kitchen", "bedroom")):
+        assert opened(data_path=str(tmp_path / path), category=category)[1].num_examples == 3
+
+
+def test_folders_of_an_export_are_no_categories(tmp_path):
+    for name in ("0", "a"):
+        write_images(tmp_path / "set" / name / "1")
+    assert opened(data_path=str(tmp_path / "set"))[1].num_examples == 6

@@ -295,3 +295,10 @@ def test_another_interpreter_continues_in_the_projects_own(program, tmp_path):
     )
     assert done.returncode == 0 and done.stdout.startswith("DCGAN for TensorFlow")
     assert done.stderr.count("\n") == 1 and f"continuing with {own}" in done.stderr
+
+
+def test_a_folder_without_its_flag_is_answered(tmp_path):
+    with pytest.raises(UserError, match=f"not a flag .*; --data_path={tmp_path} names a set$"):
+        main.parse(["main.py", "--train", str(tmp_path)])
+    with pytest.raises(UserError, match=r"'celebA': not a flag \(flags start with --\)$"):
+        main.parse(["main.py", "--train", "celebA"])

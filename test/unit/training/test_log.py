@@ -76,10 +76,3 @@ def test_a_line_a_minute_where_there_is_no_terminal(monkeypatch, capsys):
 @pytest.mark.parametrize("progress, terminal", [("auto", True), ("on", False), ("off", False)])
 def test_no_line_beside_a_bar_or_if_none_is_wanted(monkeypatch, capsys, progress, terminal):
     assert progress_lines(monkeypatch, capsys, progress=progress, terminal=terminal) == []
-
-
-@pytest.mark.parametrize(
-    "seconds, text", [(29, "29 s"), (31, "1 min"), (3569, "59 min"), (11100, "3 h 05 min")]
-)
-def test_durations(seconds, text):
-    assert log._duration(seconds) == text
