@@ -7,6 +7,7 @@ import contextlib
 import errno
 import fcntl
 import glob
+import io
 import json
 import math
 import os
@@ -20,7 +21,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from system import opening
+from system import opening, regular_file
 from system.terminal import escaped
 
 LARGEST = 1e100  # a number in a file of a run
@@ -181,8 +182,8 @@ def write_text(path: str, text: str) -> None:
 def read_json_lines(path: str) -> List[Any]:
     """The values of a JSON-lines file; an unfinished last line (of a killed run) is skipped."""
     objects = []
-    with open(path, encoding="utf-8", errors="replace") as file:
-        for line in file:
+    with regular_file.open_regular(path) as file:
+        for line in io.TextIOWrapper(file, "utf-8", "replace"):
             try:
                 objects.append(json.loads(line))
             except (ValueError, RecursionError):
@@ -222,7 +223,7 @@ def lock_folder(folder: str, *, waiting: str = "") -> IO[str]:
         BlockingIOError: another process holds the folder, and `waiting` is empty.
         OSError: the folder may not be written, or its file system has no locks.
     """
-    file = open(lock_path(folder), "a")
+    file = open(lock_path(folder), "a", opener=_open_at_once)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -235,6 +236,10 @@ def lock_folder(folder: str, *, waiting: str = "") -> IO[str]:
         file.close()
         raise
     return file
+
+
+def _open_at_once(path, flags):
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)  # a pipe of that name would block for ever
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 
 from datasets.dataset import ArrayDataset
 from options import UserError
+from system.regular_file import open_regular
 
 SIDE = 32
 NAME = "cifar-10-batches-bin"
@@ -55,7 +56,8 @@ def _read(path):
         size = os.path.getsize(path)
         if size == 0 or size % _RECORD:
             raise UserError(f"{path}: {size} bytes, not a multiple of a record ({_RECORD})")
-        records = np.fromfile(path, np.uint8).reshape(-1, _RECORD)
+        with open_regular(path) as file:
+            records = np.fromfile(file, np.uint8).reshape(-1, _RECORD)
     except OSError as error:
         raise UserError(
             f"{path}: {error.strerror}; the binary form of CIFAR-10, {NAME}, is expected there"

@@ -21,7 +21,7 @@ from typing import NamedTuple, Sequence, Tuple
 import numpy as np
 
 import utils
-from system.regular_file import read_text
+from system.regular_file import open_regular, read_text
 
 CHUNK = 64  # images decoded at a time by one thread
 _ENTRY = np.dtype([("origin", "<u4"), ("crc32", "<u4")])
@@ -101,7 +101,8 @@ def open_packed(entry: CacheEntry, reader):
     pixels, table, manifest = [os.path.join(entry.folder, name) for name in entry.file_names]
     try:
         promised = json.loads(read_text(manifest))
-        rows = np.fromfile(table, _ENTRY)
+        with open_regular(table) as file:
+            rows = np.fromfile(file, _ENTRY)
         if promised != _manifest(entry, rows) or os.path.getsize(pixels) != promised["bytes"]:
             raise ValueError("its files are not those that were written")
         mapped = np.asarray(np.memmap(pixels, np.uint8, "r", shape=entry.shape))

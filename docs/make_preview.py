@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw  # noqa: E402
 
 import utils  # noqa: E402
 from config import OPTIONS_FILE  # noqa: E402
+from system.regular_file import read_text  # noqa: E402
 
 SIZE = (1280, 640)
 LIMIT = 300_000  # bytes
@@ -54,8 +55,7 @@ def preview(run: str) -> Image.Image:
         ValueError: the run has no sample grid.
         OSError, KeyError: its options or grids cannot be read.
     """
-    with open(os.path.join(run, OPTIONS_FILE), encoding="utf-8") as file:
-        saved = json.load(file)
+    saved = json.loads(read_text(os.path.join(run, OPTIONS_FILE)))
     tile = (saved["output_width"], saved["output_height"])
     samples = glob.escape(os.path.join(run, "samples"))
     grids = sorted(glob.glob(os.path.join(samples, "train_*.png")))

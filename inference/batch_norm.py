@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import zipfile
 from typing import TYPE_CHECKING, Dict, Optional
 
 import numpy as np
@@ -15,6 +14,7 @@ import ops_cpu
 import utils
 from datasets import pipeline
 from inference.seeds import labels_of
+from system.arrays import read_arrays
 from system.regular_file import read_text
 
 if TYPE_CHECKING:
@@ -116,10 +116,10 @@ def _read(run: "TrainedRun") -> Optional[Statistics]:
     if path is None or not os.path.isfile(path):
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            statistics = {name: file[name] for name in names}
-            checksum = str(file["checksum"])
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        found = read_arrays(path)
+        statistics = {name: found[name] for name in names}
+        checksum = str(found["checksum"])
+    except (OSError, KeyError, ValueError):
         return None
     return statistics if checksum == _checksum(run, statistics) else None
 

@@ -24,6 +24,7 @@ from inference.comparison_plot import PLOT_FILE, plot
 from inference.seeds import class_of, labels_of, latents_of
 from inference.trained_run import TrainedRun, find_options
 from options import UserError, options_of
+from system.arrays import read_arrays
 from system.plain_prefix import plain_prefix
 from training import step_dump
 
@@ -173,9 +174,8 @@ def _of_dumps(a: Config, b: Config) -> Iterator[Finding]:
 
 def _arrays(path: str) -> Dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError) as error:
+        return read_arrays(path)
+    except (OSError, ValueError) as error:
         raise UserError(f"--compare: {path}: cannot be read: {error}")
 
 

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import time
-import zipfile
 from typing import Tuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from inference.metrics import ImageSample
 from inference.seeds import latents_of
 from inference.trained_run import CHUNK, TrainedRun
 from options import UserError
+from system.arrays import read_arrays
 
 FOLDER = "evaluation"
 AT_ONCE = 200_000  # samples; up to this number, all are in memory together and all metrics measured
@@ -74,13 +74,13 @@ class _State:
         if not os.path.isfile(self._path):
             return neighbors, 0
         try:
-            with np.load(self._path, allow_pickle=False) as file:
-                if str(file["of"]) == self._of:
-                    neighbors.nearness[:] = file["nearness"]
-                    neighbors.labels[:] = file["labels"]
-                    return neighbors, int(file["done"])
-                reason = "of another evaluation"
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            found = read_arrays(self._path)
+            if str(found["of"]) == self._of:
+                neighbors.nearness[:] = found["nearness"]
+                neighbors.labels[:] = found["labels"]
+                return neighbors, int(found["done"])
+            reason = "of another evaluation"
+        except (OSError, KeyError, ValueError) as error:
             reason = f"damaged ({error})"
         utils.warn(f"{self._path}: {reason}: the comparison starts anew")
         return NearestNeighbors(images), 0

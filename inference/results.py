@@ -14,6 +14,7 @@ import utils
 from config import RESULTS_FILE
 from inference.metrics import METRICS
 from options import UserError
+from system.regular_file import read_text
 
 CURVE_FILE = "metrics.png"
 LISTS = ("checkpoints", "real", "features")
@@ -59,11 +60,10 @@ def read(folder: str) -> Dict[str, Any]:
         UserError: the file cannot be read as that.
     """
     path = os.path.join(folder, RESULTS_FILE)
-    if not os.path.isfile(path):
+    if not os.path.lexists(path):
         return {}
     try:
-        with open(path, encoding="utf-8") as file:
-            found = dict(json.load(file))
+        found = dict(json.loads(read_text(path)))
         _upgrade(found)
         for name in LISTS:
             found[name] = [dict(entry) for entry in found.get(name, [])]

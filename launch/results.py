@@ -10,6 +10,7 @@ from typing import List, Optional
 from config import OPTIONS_FILE
 from launch.arguments import Script
 from launch.output import Output
+from system.regular_file import read_text
 from training import throughput
 
 MISSING = "N/A"
@@ -82,9 +83,8 @@ def report(output: Output, *, script: Script, ranks: str, seconds: int) -> None:
 
 def _batch_size(path: str) -> str:
     try:
-        with open(path, encoding="utf-8") as file:
-            return str(json.load(file)["batch_size"])
-    except (OSError, ValueError, KeyError):
+        return str(json.loads(read_text(path))["batch_size"])
+    except (OSError, ValueError, KeyError, TypeError):
         return MISSING
 
 

@@ -6,10 +6,11 @@ lines of each.
 
 import json
 import os
-from typing import Any, BinaryIO, Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
+from typing import IO, Any, Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 import utils
 from config import METRICS_FILE
+from system.regular_file import open_regular
 
 WINDOWS = 2000  # points of a curve, about
 WINDOW_BYTES = 1 << 16  # read at one place at most, so that 128 MB are read of a larger file
@@ -50,7 +51,7 @@ def read(folder: str, names: Sequence[str]) -> Dict[str, Points]:
     points: Dict[str, List[Tuple[float, float]]] = {name: [] for name in names}
     path = os.path.join(folder, METRICS_FILE)
     if os.path.isfile(path):
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             for values in _values(file, names):
                 for name, point in values.items():
                     _append(points[name], point)
@@ -72,7 +73,7 @@ def plot(folder: str, curve: Curve, points: Dict[str, Points]) -> str:
     return path
 
 
-def _values(file: BinaryIO, names: Sequence[str]) -> Iterator[Dict[str, Tuple[float, float]]]:
+def _values(file: IO[bytes], names: Sequence[str]) -> Iterator[Dict[str, Tuple[float, float]]]:
     """{name: (step, value)}, from the start to the end of the file, which is read in full."""
     size = os.fstat(file.fileno()).st_size
     for index in range(WINDOWS):
@@ -82,7 +83,7 @@ def _values(file: BinaryIO, names: Sequence[str]) -> Iterator[Dict[str, Tuple[fl
     yield _first(reversed(last), names)
 
 
-def _lines(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+def _lines(file: IO[bytes], start: int, end: int) -> Iterator[bytes]:
     """The lines that begin in [start, end)."""
     file.seek(max(start - 1, 0))
     position = start

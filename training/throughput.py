@@ -10,6 +10,7 @@ import os
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from config import METRICS_FILE, OPTIONS_FILE
+from system.regular_file import open_regular, read_text
 
 TICK = 0.0001  # seconds; what metrics.jsonl rounds its times to
 OUTLIER = 3  # times the median
@@ -108,8 +109,7 @@ def _is_step(line: Dict[str, Any]) -> bool:
 def _read_options(path: str) -> Dict[str, int]:
     """The whole numbers among the options of a FLAGS.json; empty where it cannot be read."""
     try:
-        with open(path, encoding="utf-8") as file:
-            options = json.load(file)
+        options = json.loads(read_text(path))
     except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(options, dict):
@@ -120,7 +120,7 @@ def _read_options(path: str) -> Dict[str, int]:
 def _read_lines(path: str) -> List[Dict[str, Any]]:
     """The first lines of a metrics.jsonl that have a step and a time; empty if it is unreadable."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open_regular(path) as file:
             found = [_parsed(line) for line in itertools.islice(file, MOST_LINES)]
     except OSError:
         return []
@@ -133,10 +133,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and -LARGEST < value < LARGEST
 
 
-def _parsed(line: str) -> Dict[str, Any]:
+def _parsed(line: bytes) -> Dict[str, Any]:
     """A line's object; empty for anything else, such as the last line of a killed run."""
     try:
-        value = json.loads(line)
+        value = json.loads(line.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
