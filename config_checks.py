@@ -19,6 +19,8 @@ def check_config(config: Config) -> None:
         raise UserError("--seeds: not together with --generate (which takes the seeds 0, 1, ...)")
     if config.resume and not config.train:
         raise UserError("--resume: only together with --train")
+    if config.init_optimizers and config.init_from is None:
+        raise UserError("--init_optimizers: only together with --init_from")
     if config.pad and not config.crop:
         raise UserError("--pad: only together with --crop (it fills what the crop lacks)")
     if config.channels == 2:

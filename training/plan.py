@@ -81,7 +81,7 @@ def few_images(config: Config, dataset: Dataset) -> str:
     if count >= FEW_IMAGES or is_made or not helps:
         return ""
     return (
-        f"{count} images: a GAN memorizes so few; {' and '.join(helps)} delay it, "
+        f"{count} images: a GAN memorizes so few; {' and '.join(helps)} may delay it, "
         f"more images help most"
     )
 

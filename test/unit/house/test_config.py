@@ -104,6 +104,7 @@ def test_differences_name_both_values_and_leave_out_what_may_change(tmp_path):
         (dict(train=True, freeze=True), "--freeze"),
         (dict(resume=True), "--resume"),
         (dict(pad=True), "--pad"),
+        (dict(init_optimizers=True), "--init_optimizers"),
         (dict(iterations_per_loop=3), "--sample_freq"),
         (dict(iterations_per_loop=10, fused_step=False), "--iterations_per_loop"),
     ],
