@@ -207,6 +207,9 @@ class Config(NpuOptions):
         common=True, may_change=True)
     intra_op_threads: int = option(0, "Threads of one operation; 0 is the default.", low=0, high=1024, may_change=True)
     inter_op_threads: int = option(0, "Operations at once; 0 is the default.", low=0, high=1024, may_change=True)
+    kernels: str = option("auto", "How a CPU computes the layers: by TensorFlow's operations as they are (native), by "
+        "others that are faster without oneDNN (cpu) or with it (onednn), or by what is fastest on this machine.",
+        choices=("auto", "native", "cpu", "onednn"), may_change=True, same_on_all_ranks=True)
     profiling: bool = option(False, "Profile: on the NPU its own way, elsewhere a timeline.", may_change=True)
     data_save_path: str = option("./profiling", "Where profiles are written, and the dumps whose own folder is not given.", path=True, may_change=True)
 

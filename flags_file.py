@@ -13,8 +13,8 @@ from options import UserError
 from system.regular_file import read_text
 
 PRESETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs", "presets")
-# A preset says what is trained, not where it is filed.
-_NOT_IN_PRESETS = {"out_dir", "out_name", "preset", *SET_BY_DATASET}
+# A preset says what is trained, not where it is filed or what a machine computes fast.
+_NOT_IN_PRESETS = {"out_dir", "out_name", "preset", "kernels", *SET_BY_DATASET}
 
 
 def read_preset(name: str) -> Dict[str, Any]:

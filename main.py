@@ -238,9 +238,7 @@ def _train(config: Config) -> int:
     config, dataset = open_dataset(config)
     if device.kind == "cpu":
         check_fits(config)
-    with guarded(ranks), open_run_folder(
-        config, dataset, ranks, session_config=device.session_config
-    ) as (config, lock):
+    with guarded(ranks), open_run_folder(config, dataset, ranks, device=device) as (config, lock):
         signal_number = loop.train(config, dataset, device, ranks=ranks, lock=lock)
         if ranks.rank == 0:
             _report(config)

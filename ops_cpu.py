@@ -35,7 +35,6 @@ Each line is a convolution of the small image with stride 1. The gradient to the
 which slides the kernel (small[0], 0, small[1], 0, small[2]) along the padded big image.
 """
 
-import os
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -43,8 +42,6 @@ import tensorflow.compat.v1 as tf
 
 KERNEL = 5
 STRIDE = 2
-PROCESSOR = "/proc/cpuinfo"
-ONEDNN_FEATURES = ("avx512_vnni", "avx512_bf16", "amx_tile")
 # For fewer output channels than this, TensorFlow's own transposed convolution is faster.
 LEAST_CHANNELS = 16
 
@@ -84,33 +81,59 @@ class CpuProducts(NativeProducts):
     def conv(self, x: tf.Tensor, w: tf.Tensor, *, labels: Optional[tf.Tensor] = None) -> tf.Tensor:
         classes = num_planes(labels)
         if classes == 0:
-            return _differentiable_conv(x, w)
+            return self._differentiable_conv(x, w)
         w_image, w_labels = tf.split(w, [_channels(x), classes], 2)
-        masks = [_tap_mask(length).any(1) for length in _size(x)]
-        return _differentiable_conv(x, w_image) + _label_planes_conv(labels, w_labels, masks)
+        masks = [_tap_mask(length).any(1) for length in size_of(x)]
+        return self._differentiable_conv(x, w_image) + _label_planes_conv(labels, w_labels, masks)
 
     def deconv(self, x: tf.Tensor, w: tf.Tensor, size: Size, *, labels: Labels = None) -> tf.Tensor:
         classes = num_planes(labels)
+        product = self._differentiable_conv_transpose(size)
         if classes == 0:
-            return _differentiable_conv_transpose(size)(x, w)
+            return product(x, w)
         w_image, w_labels = tf.split(w, [_channels(x), classes], 3)
         masks = [_tap_mask(length).any(0) for length in size]
-        return _differentiable_conv_transpose(size)(x, w_image) + _label_planes_conv(
+        return product(x, w_image) + _label_planes_conv(
             labels, tf.transpose(w_labels, [0, 1, 3, 2]), masks
         )
+
+    def conv_transpose(self, small: tf.Tensor, w: tf.Tensor, size: Size) -> tf.Tensor:
+        """The transposed convolution, without its gradients and labels; see `deconv`."""
+        return _conv_transpose(small, w, size)
+
+    def weights_gradient(self, big: tf.Tensor, small: tf.Tensor) -> tf.Tensor:
+        """The gradient [5, 5, B, S] to the weights of a convolution of `big` [N, H, W, B].
+
+        Args:
+            big: see above.
+            small: the gradient [N, ceil(H/2), ceil(W/2), S] to its result.
+        """
+        return _weights_gradient(big, small)
+
+    def _differentiable_conv(self, big, w):
+        @tf.custom_gradient
+        def product(big, w):
+            def gradients(small):
+                dx = self.conv_transpose(small, w, size_of(big))
+                return dx, self.weights_gradient(big, small)
+
+            return _conv(big, w), gradients
+
+        return product(big, w)
+
+    def _differentiable_conv_transpose(self, size):
+        @tf.custom_gradient
+        def product(small, w):
+            def gradients(big):
+                return _conv(big, w), self.weights_gradient(big, small)
+
+            return self.conv_transpose(small, w, size), gradients
+
+        return product
 
 
 NATIVE = NativeProducts()
 CPU = CpuProducts()
-
-
-def products_of_device(kind: str) -> NativeProducts:
-    """The faster products on a device of a kind: "cpu", "gpu" or "npu".
-
-    GPUs, NPUs and oneDNN, which TensorFlow 2.x uses on some CPUs, compute all of TensorFlow's own
-    operations fast.
-    """
-    return CPU if kind == "cpu" and not _has_onednn() else NATIVE
 
 
 def num_planes(labels: Labels) -> int:
@@ -137,6 +160,12 @@ def _native_conv_transpose(small, w, size):
     return big
 
 
+def native_weights_gradient(big: tf.Tensor, small: tf.Tensor) -> tf.Tensor:
+    """The same as `CpuProducts.weights_gradient`, by TensorFlow's own operation."""
+    shape = [KERNEL, KERNEL, _channels(big), _channels(small)]
+    return tf.nn.conv2d_backprop_filter(big, shape, small, [1, STRIDE, STRIDE, 1], "SAME")
+
+
 @tf.custom_gradient
 def _differentiable_matmul(x, w):
     """A product whose gradient to x is computed transposed: for few rows 2.5 to 5 times as fast."""
@@ -145,25 +174,6 @@ def _differentiable_matmul(x, w):
         return tf.transpose(tf.matmul(w, dy, transpose_b=True)), tf.matmul(x, dy, transpose_a=True)
 
     return tf.matmul(x, w), gradients
-
-
-@tf.custom_gradient
-def _differentiable_conv(big, w):
-    def gradients(small):
-        return _conv_transpose(small, w, _size(big)), _weights_gradient(big, small)
-
-    return _conv(big, w), gradients
-
-
-def _differentiable_conv_transpose(size):
-    @tf.custom_gradient
-    def product(small, w):
-        def gradients(big):
-            return _conv(big, w), _weights_gradient(big, small)
-
-        return _conv_transpose(small, w, size), gradients
-
-    return product
 
 
 def _label_planes_conv(labels, w, masks: Sequence[np.ndarray]):
@@ -188,11 +198,11 @@ def _conv_transpose(small, w, size):
         return _native_conv_transpose(small, w, size)
     w = tf.transpose(tf.reshape(w, [KERNEL**2, w.shape[2], w.shape[3]]), [0, 2, 1])
     rows = [
-        tf.stack([_phase_conv(small, w, row, column) for column in _phases(size[1])], 3)
-        for row in _phases(size[0])
+        tf.stack([_phase_conv(small, w, row, column) for column in phases(size[1])], 3)
+        for row in phases(size[0])
     ]  # twice [N, h, w, 2, B]
     big = tf.reshape(
-        tf.stack(rows, 2), [-1] + [STRIDE * length for length in _size(small)] + [int(w.shape[2])]
+        tf.stack(rows, 2), [-1] + [STRIDE * length for length in size_of(small)] + [int(w.shape[2])]
     )
     return big[:, : size[0], : size[1]]
 
@@ -206,7 +216,7 @@ def _phase_conv(small, w, row, column):
     )
 
 
-class _Phase(NamedTuple):
+class Phase(NamedTuple):
     """The big positions 2 p + start of one start, 0 or 1.
 
     Attributes:
@@ -219,7 +229,7 @@ class _Phase(NamedTuple):
     padding: List[int]
 
 
-def _phases(size: int) -> List[_Phase]:
+def phases(size: int) -> List[Phase]:
     """The two phases of a big length.
 
     Big position 2 p + start meets small position p + a through tap start + before - 2 a.
@@ -228,7 +238,7 @@ def _phases(size: int) -> List[_Phase]:
     for start in range(STRIDE):
         taps = start + _before(size) - STRIDE * np.array([-1, 0, 1])
         inside = (taps >= 0) & (taps < KERNEL)
-        phases.append(_Phase(taps[inside], [int(inside[0]), int(inside[2])]))
+        phases.append(Phase(taps[inside], [int(inside[0]), int(inside[2])]))
     return phases
 
 
@@ -238,7 +248,7 @@ def _weights_gradient(big, small):
     dw[k, l, b, s] sums big[n, 2 i + k, 2 j + l, b] small[n, i, j, s] over n, i and j: that is the
     convolution of big with small as its weights, dilated by the stride.
     """
-    height, width = _size(big)
+    height, width = size_of(big)
     sides = [[_before(size), _padding(size) - _before(size)] for size in (height, width)]
     exchanged = tf.reshape(
         tf.transpose(tf.reshape(big, [-1, height * width * int(big.shape[3])])),
@@ -274,24 +284,6 @@ def _channels(x) -> int:
     return int(x.shape[-1])
 
 
-def _size(x) -> Size:
+def size_of(x: tf.Tensor) -> Size:
+    """(H, W) of x [N, H, W, C]."""
     return int(x.shape[1]), int(x.shape[2])
-
-
-def _has_onednn() -> bool:
-    """Whether this TensorFlow computes with oneDNN here.
-
-    It does from 2.9 on, where the variable asks for it or, without it, on processors that have
-    instructions for neural networks.
-    """
-    if tf.__version__.startswith("1."):
-        return False
-    asked = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "")
-    if asked in ("0", "1"):
-        return asked == "1"
-    try:
-        with open(PROCESSOR, encoding="utf-8") as file:
-            features = file.read()
-        return any(feature in features for feature in ONEDNN_FEATURES)
-    except OSError:
-        return False

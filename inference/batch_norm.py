@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import checkpoint
+import kernels
 import model
 import ops
-import ops_cpu
 import utils
 from datasets import pipeline
 from inference.seeds import labels_of
@@ -72,7 +72,7 @@ BATCH_NORM: Dict[str, MovingAverages] = {
 
 def _estimate(run: "TrainedRun") -> Statistics:
     """The mean statistics of `BATCHES` batches of new latents and uniform classes."""
-    networks = run.build_networks(ops_cpu.products_of_device(run.device.kind))
+    networks = run.build_networks(kernels.products_of(run.config, run.device.kind))
     with tf.Graph().as_default():
         z = tf.placeholder(tf.float32, [BATCH, run.sizes.z_dim])
         y = run.label_placeholder(BATCH)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import checkpoint
+import kernels
 import model
 import ops_cpu
 import utils
@@ -88,7 +89,7 @@ class TrainedRun:
     @contextlib.contextmanager
     def open_generator(self) -> Iterator["Generator"]:
         """The run's generator in a session of its own."""
-        networks = self.build_networks(ops_cpu.products_of_device(self.device.kind))
+        networks = self.build_networks(kernels.products_of(self.config, self.device.kind))
         with tf.Graph().as_default():
             z = tf.placeholder(tf.float32, [None, self.sizes.z_dim], "z")
             y = self.label_placeholder()

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import checkpoint
+import kernels
 import model
-import ops_cpu
 from config import Config
 from datasets import pipeline
 from datasets.dataset import Dataset
@@ -223,7 +223,7 @@ def _build_networks(config: Config, device: Device) -> model.Networks:
     return model.build_networks(
         config.architecture,
         model.sizes_of(config),
-        ops_cpu.products_of_device(device.kind),
+        kernels.products_of(config, device.kind),
         loss=config.loss,
     )
 

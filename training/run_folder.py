@@ -4,13 +4,13 @@ import contextlib
 import os
 from typing import Any, Dict, Iterator, Tuple
 
-import tensorflow.compat.v1 as tf
-
 import checkpoint
+import kernels
 import utils
 from config import OPTIONS_FILE, RUN_OPTIONS, SAME_ON_ALL_RANKS, SET_BY_DATASET, Config
 from datasets import pipeline
 from datasets.dataset import Dataset
+from devices.device import Device
 from devices.ranks import Ranks
 from flags_file import checked_options, read_options, saved_runs
 from options import UserError
@@ -24,7 +24,7 @@ CHOSEN_BY_RANK_0 = ("out_name", "seed", *INITIAL)
 
 @contextlib.contextmanager
 def open_run_folder(
-    config: Config, dataset: Dataset, ranks: Ranks, *, session_config: tf.ConfigProto
+    config: Config, dataset: Dataset, ranks: Ranks, *, device: Device
 ) -> Iterator[Tuple[Config, RunLock]]:
     """Names and seeds the run to train, writes its FLAGS.json and holds its folder.
 
@@ -34,7 +34,7 @@ def open_run_folder(
         config: `Config` with every size filled in.
         dataset: `datasets.dataset.Dataset`.
         ranks: `devices.ranks.Ranks`.
-        session_config: `tf.ConfigProto`.
+        device: `devices.device.Device`.
 
     Yields:
         (the `Config`, with every field filled in; the locks, to be checked before writing).
@@ -49,12 +49,14 @@ def open_run_folder(
     config = plan.with_frequencies(config, steps_per_epoch=steps)
     with RunLock() as lock:
         if ranks.rank == 0:
-            config = _open(config, lock)
+            config = _open(config, lock, device)
             utils.say(plan.described(config, dataset, steps_per_epoch=steps))
             if plan.few_images(config, dataset):
                 utils.warn(plan.few_images(config, dataset))
-        first = ranks.broadcast_object(config.as_dict(), session_config)
+        first = ranks.broadcast_object(config.as_dict(), device.session_config)
         config = config.replace(**{name: first[name] for name in CHOSEN_BY_RANK_0})
+        if config.kernels == "auto":
+            config = config.replace(kernels=first["kernels"])
         _check_same(config, first, ranks)
         yield config, lock
 
@@ -69,7 +71,7 @@ def _check_same(config: Config, first: Dict[str, Any], ranks: Ranks) -> None:
             raise UserError(f"--{name}: rank {ranks.rank} has {mine}, rank 0 has {expected}")
 
 
-def _open(config: Config, lock: RunLock) -> Config:
+def _open(config: Config, lock: RunLock, device: Device) -> Config:
     if config.resume and not config.out_name:
         config = config.replace(out_name=_newest_fitting(config))
     if not config.out_name:
@@ -82,7 +84,7 @@ def _open(config: Config, lock: RunLock) -> Config:
         lock.take(config.checkpoint_path)
     for folder in (config.run_dir, config.sample_path, config.checkpoint_path):
         utils.clear_partial(folder)
-    config = _resumed(config)
+    config = kernels.choose(_resumed(config), device.kind)
     if config.seed is None:
         config = config.replace(seed=int.from_bytes(os.urandom(4), "little") >> 1)
     utils.say(f"seed: {config.seed}")
@@ -134,13 +136,15 @@ def _resumed(config: Config) -> Config:
 
 
 def _continuing(config: Config, saved: Dict[str, Any], folder: str) -> Config:
-    """The config with the seed of saved options.
+    """The config with the seed of saved options, and their kernels if it names none.
 
     Raises:
         UserError: another option differs; `folder` is named as where the saved ones are.
     """
     if config.seed is None:
         config = config.replace(seed=saved.get("seed"))
+    if config.kernels == "auto" and "kernels" not in config.given:
+        config = config.replace(kernels=saved.get("kernels", "auto"))
     for name, there, asked in config.differences(saved):
         if name in SET_BY_DATASET:
             raise UserError(

@@ -87,9 +87,10 @@ def test_input_that_fails_ends_the_run_in_one_line_and_keeps_its_work(graph, tmp
 
     monkeypatch.setattr(dataset, "read", read)
     device = open_device(config)
-    with run_folder.open_run_folder(
-        config, dataset, SINGLE_PROCESS, session_config=device.session_config
-    ) as (config, lock), pytest.raises(UserError, match="^--max_bad_files: enough$"):
+    with run_folder.open_run_folder(config, dataset, SINGLE_PROCESS, device=device) as (
+        config,
+        lock,
+    ), pytest.raises(UserError, match="^--max_bad_files: enough$"):
         loop.train(config, dataset, device, ranks=SINGLE_PROCESS, lock=lock)
     found = checkpoint.newest(config.checkpoint_path, warn=pytest.fail)
     assert found.step == 4

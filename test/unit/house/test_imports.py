@@ -9,7 +9,7 @@ from paths import ROOT
 
 # room -> the project's rooms that it may import; a folder stands for all files in it.
 OPTIONS = ("options", "config", "config_npu", "flags_file")
-NETWORKS = ("model", "ops", "ops_cpu")
+NETWORKS = ("kernels", "model", "ops", "ops_cpu")
 MAY_IMPORT = {
     "options": (),
     "config_npu": ("options",),
@@ -17,6 +17,8 @@ MAY_IMPORT = {
     "flags_file": ("options", "config", "system", "utils"),
     "config_checks": ("options", "config"),
     "ops_cpu": (),
+    "ops_onednn": ("ops_cpu",),
+    "kernels": (*OPTIONS, "ops_cpu", "ops_onednn", "system", "utils"),
     "ops": ("ops_cpu",),
     "model": ("ops", "ops_cpu"),
     "system": ("system",),
@@ -76,6 +78,8 @@ MAY_IMPORT = {
 ONLY_IN = {
     "tensorflow": (
         "ops_cpu",
+        "ops_onednn",
+        "kernels",
         "ops",
         "model",
         "checkpoint",

@@ -10,6 +10,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from small_runs import make_run
 
+import kernels
 import main
 import ops_cpu
 from config import Config
@@ -66,15 +67,15 @@ def test_an_op_on_an_empty_tensor_is_found(graph):
     assert ops_on_empty_tensors(graph) == ["ConcatV2 joined"]
 
 
-@pytest.mark.parametrize("products", [ops_cpu.NATIVE, ops_cpu.CPU], ids=["native", "cpu"])
+@pytest.mark.parametrize("products", sorted(kernels.PRODUCTS))
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "separate"])
 @pytest.mark.parametrize("architecture", sorted(PAIRS))
 def test_training_and_sample_grid(graph, monkeypatch, architecture, fused, products):
-    monkeypatch.setattr(ops_cpu, "products_of_device", lambda kind: products)
     monkeypatch.setattr(ops_cpu, "LEAST_CHANNELS", 1)  # these networks are narrow
     config, dataset = open_dataset(
         Config(
             train=True,
+            kernels=products,
             dataset=PAIRS[architecture],
             seed=1,
             device="cpu",

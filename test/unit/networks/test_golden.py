@@ -8,6 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from golden_runs import SIZES, load_golden
 
+import kernels
 import model
 import ops_cpu
 from datasets.pipeline import Batch
@@ -61,7 +62,7 @@ def placeholders(golden, batch_size):
     )
 
 
-@pytest.mark.parametrize("products", [ops_cpu.NATIVE, ops_cpu.CPU], ids=["native", "cpu"])
+@pytest.mark.parametrize("products", kernels.PRODUCTS.values(), ids=kernels.PRODUCTS.keys())
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "separate"])
 @pytest.mark.parametrize("architecture", sorted(SIZES))
 def test_trajectory(graph, monkeypatch, architecture, fused, products):

@@ -1,9 +1,10 @@
-"""The products of a CPU against TensorFlow's own: results and gradients, at every kind of size."""
+"""All products against TensorFlow's own: results and gradients, at every kind of size."""
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+import kernels
 import model
 import ops_cpu
 
@@ -42,18 +43,20 @@ def assert_equal(product, x_shape, w_shape, dtype):
     x, w = (
         tf.constant(numbers(shape, seed), dtype) for seed, shape in enumerate((x_shape, w_shape))
     )
-    pairs = [
-        results(lambda x, w, chosen=chosen: product(chosen, x, w), x, w)
-        for chosen in (ops_cpu.NATIVE, ops_cpu.CPU)
-    ]
+    found = {
+        name: results(lambda x, w, chosen=chosen: product(chosen, x, w), x, w)
+        for name, chosen in kernels.PRODUCTS.items()
+    }
     with tf.Session() as session:
-        for name, native, rearranged in zip(("y", "dx", "dw"), *session.run(pairs)):
+        found = session.run(found)
+    for kind in sorted(set(found) - {"native"}):
+        for name, native, rearranged in zip(("y", "dx", "dw"), found["native"], found[kind]):
             assert native.shape == rearranged.shape, name
             np.testing.assert_allclose(
                 native.astype(np.float64),
                 rearranged,
                 rtol=0,
-                err_msg=name,
+                err_msg=f"{kind}: {name}",
                 atol=TOLERANCE[dtype] * np.abs(native).max(),
             )
 
@@ -104,43 +107,26 @@ def test_any_batch_size(graph):
     x = tf.placeholder(tf.float32, [None, 4, 3, 2])
     w = tf.constant(numbers([5, 5, 3, 4], 1), tf.float32)
     y = tf.placeholder(tf.float32, [None, 2])
-    native, rearranged = [
-        chosen.deconv(x, w, (7, 6), labels=y) for chosen in (ops_cpu.NATIVE, ops_cpu.CPU)
+    native, *others = [
+        chosen.deconv(x, w, (7, 6), labels=y) for chosen in kernels.PRODUCTS.values()
     ]
-    assert rearranged.shape.as_list() == [None, 7, 6, 3]
+    assert [each.shape.as_list() for each in others] == 2 * [[None, 7, 6, 3]]
     with tf.Session() as session:
         for count in (1, 5):
             feed = {x: numbers([count, 4, 3, 2], 2), y: numbers([count, 2], 3)}
-            np.testing.assert_allclose(*session.run([native, rearranged], feed), atol=1e-5)
+            expected, *found = session.run([native, *others], feed)
+            for each in found:
+                np.testing.assert_allclose(each, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("architecture", sorted(model.ARCHITECTURES))
 def test_same_variables(graph, architecture):
     sizes = model.Sizes(12, 8, 1, 3, 5, gf_dim=2, df_dim=2, gfc_dim=4, dfc_dim=4)
     variables = []
-    for chosen in (ops_cpu.NATIVE, ops_cpu.CPU):
+    for chosen in kernels.PRODUCTS.values():
         with tf.Graph().as_default():
             networks = model.build_networks(architecture, sizes, chosen)
             images = networks.generator(tf.zeros([2, 5]), tf.zeros([2, 3]), training=True)
             networks.discriminator(images, tf.zeros([2, 3]), training=True)
             variables.append([(v.op.name, v.shape.as_list()) for v in tf.global_variables()])
-    assert variables[0] == variables[1]
-
-
-@pytest.mark.parametrize(
-    "version, variable, features, rearranged",
-    [
-        ("1.15.5", "", "avx2 avx512_vnni", True),
-        ("2.21.0", "", "avx2", True),
-        ("2.21.0", "", "avx2 avx512_vnni", False),
-        ("2.21.0", "1", "avx2", False),
-        ("2.21.0", "0", "avx512_vnni", True),
-    ],
-)
-def test_chosen_by_device(monkeypatch, tmp_path, version, variable, features, rearranged):
-    (tmp_path / "cpuinfo").write_text("flags : sse " + features + " end\n")
-    monkeypatch.setattr(ops_cpu, "PROCESSOR", str(tmp_path / "cpuinfo"))
-    monkeypatch.setattr(ops_cpu.tf, "__version__", version)
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", variable)
-    assert (ops_cpu.products_of_device("cpu") is ops_cpu.CPU) == rearranged
-    assert ops_cpu.products_of_device("gpu") is ops_cpu.products_of_device("npu") is ops_cpu.NATIVE
+    assert variables[0] == variables[1] == variables[2]

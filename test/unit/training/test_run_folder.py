@@ -6,8 +6,10 @@ import shutil
 
 import pytest
 
+import kernels
 from config import Config
 from datasets.registry import open_dataset
+from devices.cpu import CpuDevice
 from devices.ranks import SINGLE_PROCESS
 from options import UserError
 from training.run_folder import open_run_folder
@@ -19,7 +21,7 @@ ASKED = Config(train=True, dataset="synthetic", output_height=16, batch_size=4, 
 def opened(folder, **changes):
     """The config of a run whose folder is opened in `folder` and closed again."""
     config, dataset = open_dataset(ASKED.replace(out_dir=str(folder), **changes))
-    with open_run_folder(config, dataset, SINGLE_PROCESS, session_config=None) as (config, _):
+    with open_run_folder(config, dataset, SINGLE_PROCESS, device=CpuDevice(config)) as (config, _):
         assert os.path.exists(os.path.join(config.run_dir, "FLAGS.json"))
         return config
 
@@ -48,7 +50,7 @@ def test_a_run_of_other_options_is_refused(tmp_path):
 
 def test_the_folder_is_held_while_it_is_open(tmp_path):
     config, dataset = open_dataset(ASKED.replace(out_dir=str(tmp_path), out_name="run"))
-    with open_run_folder(config, dataset, SINGLE_PROCESS, session_config=None), pytest.raises(
+    with open_run_folder(config, dataset, SINGLE_PROCESS, device=CpuDevice(config)), pytest.raises(
         UserError, match="^--out_name: another process is training in "
     ):
         opened(tmp_path, out_name="run")
@@ -67,3 +69,14 @@ def test_a_lock_outlives_the_removal_of_its_folder(tmp_path):
         second.take(folder)
         with pytest.raises(UserError, match="^--out_name: .* was removed, and another process"):
             first.check()
+
+
+def test_the_kernels_of_a_run_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernels, "_likely", lambda: "native")
+    monkeypatch.setattr(kernels.tf, "__version__", "1.15.5")
+    assert opened(tmp_path, out_name="run").kernels == "native"
+    monkeypatch.setattr(kernels, "_likely", lambda: "cpu")
+    assert opened(tmp_path, out_name="run").kernels == "native"
+    given = dict(out_name="run", kernels="onednn", given=frozenset(["kernels"]))
+    assert opened(tmp_path, **given).kernels == "onednn"
+    assert opened(tmp_path, out_name="another").kernels == "cpu"

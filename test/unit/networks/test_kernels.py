@@ -1,0 +1,97 @@
+"""--kernels: measured once on a machine, filed with the run, the same at every resume."""
+
+import pytest
+
+import kernels
+from config import Config
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user cache"))
+
+
+@pytest.fixture
+def measurements(monkeypatch):
+    """A TensorFlow on which `native` is the fastest; the list of all that was measured."""
+    measured = []
+
+    def seconds(products, architecture):
+        measured.append(architecture)
+        return 1.0 if products is kernels.PRODUCTS["native"] else 2.0
+
+    monkeypatch.setattr(kernels.tf, "__version__", "2.21.0")
+    monkeypatch.setattr(kernels, "_measured", seconds)
+    return measured
+
+
+def test_measured_once_for_each_pair(measurements, capsys):
+    for architecture in ("image", "image", "mnist", "image"):
+        chosen = kernels.choose(Config(architecture=architecture), "cpu")
+        assert chosen.kernels == "native"
+    assert measurements == 3 * ["image"] + 3 * ["mnist"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines.count("kernels: measuring which are fastest here, once") == 2
+    assert lines.count("kernels: native, measured on this machine (--kernels sets others)") == 4
+
+
+def test_what_another_process_filed_first_counts(measurements, monkeypatch):
+    def filed_meanwhile(products, architecture):
+        kernels._filed(kernels._path(architecture), "onednn")
+        return 1.0
+
+    monkeypatch.setattr(kernels, "_measured", filed_meanwhile)
+    assert kernels.choose(Config(architecture="image"), "cpu").kernels == "onednn"
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"fastest": "fast"}', '{"fastest": 1}'])
+def test_a_damaged_file_is_measured_again(measurements, content):
+    kernels._filed(kernels._path("image"), "onednn")
+    with open(kernels._path("image"), "w") as file:
+        file.write(content)
+    assert kernels.choose(Config(architecture="image"), "cpu").kernels == "native"
+
+
+def test_a_cache_that_cannot_be_written(measurements, monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert kernels.choose(Config(architecture="image"), "cpu").kernels == "native"
+    assert "is not saved and will be measured again" in "".join(capsys.readouterr())
+
+
+def test_nothing_to_measure(measurements, monkeypatch):
+    config = Config(architecture="image")
+    assert kernels.choose(config.replace(kernels="cpu"), "cpu").kernels == "cpu"
+    assert kernels.choose(config, "gpu").kernels == "auto"
+    monkeypatch.setattr(kernels.tf, "__version__", "1.15.5")
+    assert kernels.choose(config, "cpu").kernels == "cpu"
+    assert measurements == []
+
+
+def test_gpus_and_npus_have_native_products():
+    for kind in ("gpu", "npu"):
+        assert kernels.products_of(Config(kernels="cpu"), kind) is kernels.PRODUCTS["native"]
+
+
+@pytest.mark.parametrize(
+    "version, variable, features, expected",
+    [
+        ("1.15.5", "", "avx2 avx512_vnni", "cpu"),
+        ("2.21.0", "", "avx2", "cpu"),
+        ("2.21.0", "", "avx2 avx512_vnni", "onednn"),
+        ("2.21.0", "1", "avx2", "onednn"),
+        ("2.21.0", "0", "avx512_vnni", "cpu"),
+    ],
+)
+def test_likely_without_a_measurement(monkeypatch, tmp_path, version, variable, features, expected):
+    (tmp_path / "cpuinfo").write_text(f"model\t\t: 17\nflags\t\t: sse {features} end\n\nflags\t:")
+    monkeypatch.setattr(kernels, "PROCESSOR", str(tmp_path / "cpuinfo"))
+    monkeypatch.setattr(kernels.tf, "__version__", version)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", variable)
+    assert kernels.products_of(Config(), "cpu") is kernels.PRODUCTS[expected]
+
+
+@pytest.mark.parametrize("architecture", sorted(kernels.LAYERS))
+def test_a_measurement(monkeypatch, architecture):
+    monkeypatch.setattr(kernels, "BATCH", 1)
+    assert kernels._measured(kernels.PRODUCTS["cpu"], architecture) > 0
