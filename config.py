@@ -44,7 +44,8 @@ class Config(NpuOptions):
     visualize_option: int = option(0, "What --visualize draws: 0 a random grid, 1 each latent dimension swept, "
         "2 GIFs around a random point, 3 GIFs from the origin, 4 the merged GIF.", flag="option", low=0, high=4, may_change=True)
     generate: int = option(0, "Draw this many images from a trained run: those of the seeds 0, 1, 2, ...",
-        low=0, high=MOST_IMAGES, job="inference.sample.generate", common=True, may_change=True)
+        low=0, high=MOST_IMAGES, job="inference.sample.generate", common=True, may_change=True,
+        other_names=("generate_test_images",))
     evaluate: Optional[str] = option(None, "Measure a trained run: its last checkpoint, all of them, or the "
         "discriminator's features.", choices=("last", "all", "features"), job="inference.evaluate.evaluate",
         common=True, may_change=True)
@@ -61,7 +62,8 @@ class Config(NpuOptions):
         section="The data", common=True, high=200)
     data_dir: str = option("./data", "The folder above the data sets.", path=True, may_change=True)
     data_path: Optional[str] = option(None, "The folder of the data set, or a zip of images. The default is data_dir/dataset.",
-        path=True, common=True, may_change=True)
+        path=True, common=True, may_change=True,
+        other_names=("dataroot",))
     input_fname_pattern: Optional[str] = option(None, "Which files of a folder are images: a glob for their names or, "
         "with a slash in it, for their paths below the folder; several as in *.{jpg,tif} or *.jpg,*.tif. The default is "
         "JPEG, PNG, BMP, WebP, TIFF and GIF files.",
@@ -86,7 +88,7 @@ class Config(NpuOptions):
     input_width: Optional[int] = option(None, "With --crop: its width. The default is its height.", low=1, high=1 << 14)
     output_height: Optional[int] = option(None, "Height in pixels of the images made. The default is the width, or the "
         "data set's own (MNIST: 28), or 64, or less if all images are smaller.", low=1, high=1 << 12,
-        other_names=("output_size", "image_size",))
+        other_names=("output_size", "image_size", "imageSize"))
     output_width: Optional[int] = option(None, "Width of the images made. The default is the height.",
         low=1, high=1 << 12)
     cache: str = option("auto", "Where decoded images are packed, once, to be read fast: auto (beside their folder or "
@@ -100,10 +102,13 @@ class Config(NpuOptions):
     class_names: Tuple[str, ...] = from_dataset(())
     num_examples: Optional[int] = from_dataset(None, low=1, high=MOST_STEPS)    # in the set; train_size may take fewer
 
-    z_dim: int = option(100, "Dimensions of the latent z.", section="The networks", low=1, high=1 << 14)
+    z_dim: int = option(100, "Dimensions of the latent z.", section="The networks", low=1, high=1 << 14,
+        other_names=("nz",))
     z_dist: str = option("uniform_signed", "Distribution of z.", choices=Z_DISTS)
-    gf_dim: int = option(64, "Channels of the generator's last hidden layer.", low=1, high=1 << 12)
-    df_dim: int = option(64, "Channels of the discriminator's first layer.", low=1, high=1 << 12)
+    gf_dim: int = option(64, "Channels of the generator's last hidden layer.", low=1, high=1 << 12,
+        other_names=("ngf",))
+    df_dim: int = option(64, "Channels of the discriminator's first layer.", low=1, high=1 << 12,
+        other_names=("ndf",))
     gfc_dim: int = option(1024, "Width of the MNIST generator's fully connected layer.", low=1, high=1 << 14)
     dfc_dim: int = option(1024, "Width of the MNIST discriminator's fully connected layer.", low=1, high=1 << 14)
     g_h2_dim: Optional[int] = option(None, "Channels of the MNIST generator's layer g_h2. The default is twice --gf_dim.",
@@ -115,9 +120,9 @@ class Config(NpuOptions):
 
     epoch: int = option(25, "Epochs to train.", section="Training", low=1, high=10**6, common=True,
         may_change=True, same_on_all_ranks=True,
-        other_names=("epochs", "train_epochs", "num_epochs", "max_epoch",))
+        other_names=("epochs", "train_epochs", "num_epochs", "max_epoch", "niter"))
     batch_size: int = option(64, "Images in a step of each rank.", low=1, high=1 << 16, common=True,
-        other_names=("train_batch_size",))
+        other_names=("train_batch_size", "batchSize"))
     learning_rate: float = option(0.0002, "Adam's learning rate.", low=0, high=1e6,
         other_names=("lr",))
     d_learning_rate: Optional[float] = option(None, "The discriminator's learning rate. The default is --learning_rate.",
@@ -146,7 +151,7 @@ class Config(NpuOptions):
         switch="init_from")
     seed: Optional[int] = option(None, "Fixes every random choice. Without it a seed is chosen and printed.",
         low=0, high=(1 << 31) - 1, common=True,
-        other_names=("random_seed",))
+        other_names=("random_seed", "manualSeed"))
     fused_step: bool = option(True, "One session run a step; --nofused_step makes three.",
         may_change=True, same_on_all_ranks=True)
     on_nan: str = option("stop", "If a loss is NaN, infinite or diverged: stop, or roll back to the last checkpoint and "
@@ -154,12 +159,12 @@ class Config(NpuOptions):
 
     out_dir: str = option("./out", "The folder above the runs.", section="The run's folder and its reports",
         path=True, common=True, may_change=True,
-        other_names=("output_path", "output_dir",))
+        other_names=("output_path", "output_dir", "outf"))
     out_name: str = option("", "The run's folder. The default is named after its options and the time.",
         common=True, may_change=True, high=200)
     checkpoint_dir: str = option("checkpoint", "Folder of the checkpoints, in the run's; or another folder with "
         "weights that carpedm20's DCGAN wrote.", may_change=True,
-        other_names=("ckpt_path", "model_dir", "checkpoint_path",))
+        other_names=("ckpt_path", "model_dir", "checkpoint_path", "ckpt_dir"))
     sample_dir: str = option("samples", "Folder of the images, in the run's.", may_change=True)
     max_to_keep: int = option(1, "Checkpoints to keep (two at least are).", low=1, high=10**6, may_change=True)
     sample_freq: int = option(200, "Draw the sample grid every so many steps.", low=1, high=MOST_STEPS,

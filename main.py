@@ -161,8 +161,9 @@ def parse(argv: List[str]) -> Config:
     except (flags.Error, ValueError) as error:  # ValueError: --notrain=yes
         raise UserError(_one_line(error))
     if rest:
-        hint = f"; --data_path={rest[0]} names a set" if os.path.exists(rest[0]) else ""
-        raise UserError(f"{rest[0]!r:.80}: not a flag (flags start with --){hint}")
+        raise UserError(
+            f"{rest[0]!r:.80}: not a flag; flags start with --, as --data_path=FOLDER does"
+        )
     config = config_from_flags(values)
     check_config(config)
     return config
