@@ -127,8 +127,13 @@ def test_about_half_of_the_images_are_mirrored_the_same_ones_each_time():
     assert np.array_equal(PIXELS, DATASET.read(range(64))[0])  # the set itself is as it was
 
 
-def test_a_resumed_run_equals_one_that_never_stopped(tmp_path):
-    common = ["--augment=diff", "--mirror", "--seed=3", "--train_size=48", *ONE_THREAD]
+@pytest.mark.parametrize(
+    "extra",
+    [[], ["--nofused_step"], ["--updates=alternating", "--g_updates=1"]],
+    ids=["fused", "separate", "alternating"],
+)
+def test_a_resumed_run_equals_one_that_never_stopped(tmp_path, extra):
+    common = ["--augment=diff", "--mirror", "--seed=3", "--train_size=48", *ONE_THREAD, *extra]
     train_here(tmp_path / "whole", "--epoch=2", *common)
     train_here(tmp_path / "parts", "--epoch=1", *common)
     train_here(tmp_path / "parts", "--epoch=2", *common)
