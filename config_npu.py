@@ -25,8 +25,8 @@ class NpuOptions:
         npu_only=True, high=40)
     modify_mixlist: Optional[str] = option(None, "The mixlist file, or off. The default is configs/ops_info.json.",
         path=True, words=("off",), also_in="configs", npu_only=True, may_change=True)
-    deterministic: str = option("auto", "The same results from the same run: on, off, or auto, which is on if --seed is "
-        "given and the adapter has it. It costs speed.", choices=("auto", "on", "off"), npu_only=True, may_change=True)
+    deterministic: str = option("auto", "The same results from the same run: on, off, or auto, which is on if a seed is "
+        "given or a run resumed, and the adapter has it. It costs speed.", choices=("auto", "on", "off"), npu_only=True, may_change=True)
     over_dump: bool = option(False, "Dump operators that overflow.", npu_only=True, may_change=True)
     over_dump_path: str = option("./overflow", "Where to.", path=True, npu_only=True, may_change=True, switch="over_dump")
     dump_debug_mode: str = option("all", "Which overflows.", choices=("all", "aicore_overflow", "atomic_overflow"),

@@ -32,9 +32,7 @@ class NpuDevice(Device):
         _refuse_unknown(config)
         self._mixlist = _mixlist_of(config)
         self._deterministic = config.deterministic == "on" or (
-            config.deterministic == "auto"
-            and config.seed is not None
-            and adapter.knows("deterministic")
+            config.deterministic == "auto" and _is_seeded(config) and adapter.knows("deterministic")
         )
         npu_options.make_folders(config)
         self.loss_scale = npu_options.loss_scale_of(config)
@@ -101,6 +99,12 @@ class NpuDevice(Device):
         self, optimizer: tf.train.Optimizer, *, distributed: bool
     ) -> Tuple[tf.train.Optimizer, Callable[[], Any]]:
         return adapter.scale_loss(optimizer, self.loss_scale, distributed=distributed)
+
+
+def _is_seeded(config: Config) -> bool:
+    """Whether a seed was given, now or when the run that is to be resumed began."""
+    is_resumed = bool(config.out_name) and os.path.isfile(config.options_path)
+    return config.seed is not None or config.resume or is_resumed
 
 
 def _refuse_unknown(config: Config) -> None:

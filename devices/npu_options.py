@@ -292,5 +292,10 @@ def without_effect(config: Config, *, used: Sequence[str] = ()) -> List[str]:
         if name in config.given
         and option.declared.npu_only
         and name not in used
-        and getattr(config, option.declared.switch or name) is not False
+        and not _is_off(config, option.declared.switch or name)
     ]
+
+
+def _is_off(config, name):
+    """Whether a switch is off and was never on; an option without a default asks for either."""
+    return getattr(config, name) is False and OPTIONS[name].default is False

@@ -6,6 +6,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from fake_npu import factory
 from npu_sessions import npu_config, open_quietly, parameters, refusal, said
+from programs import parsed
 from small_runs import make_run
 
 import main
@@ -79,6 +80,18 @@ def test_deterministic(release, deterministic, seed, sent):
     with factory.adapter(release):
         found = parameters(npu_config(deterministic=deterministic, seed=seed))
     assert found.get("deterministic") == (("i", 1) if sent else None)
+
+
+def test_deterministic_where_a_run_is_resumed(npu_bridge, tmp_path):
+    """Seen: only --seed counted, so that a resumed run computed unlike the one it went on with."""
+    anew = npu_config(out_dir=str(tmp_path), out_name="run")
+    assert "deterministic" not in parameters(anew)
+    assert "deterministic" in parameters(anew.replace(out_name="", resume=True))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "FLAGS.json").write_text(anew.replace(seed=4).to_json())
+    assert "deterministic" in parameters(anew)
+    preset = parsed(f"--config={tmp_path / 'run'}", "--device=npu", "--train")
+    assert "deterministic" in parameters(preset)
 
 
 def test_an_old_adapter_cannot_be_deterministic():

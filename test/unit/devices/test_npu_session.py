@@ -388,6 +388,10 @@ def test_without_effect_is_said_once():
         say=lines.append,
     )
     assert len(lines) == 2  # a folder without its switch asks for nothing
+    lines = []
+    given = frozenset({"hcom_parallel", "over_dump"})
+    open_device(Config(device="cpu", hcom_parallel=False, given=given), say=lines.append)
+    assert lines[1:] == ["Ascend options have no effect on a CPU: --hcom_parallel"]
 
 
 def test_a_precision_mode_of_an_edited_options_file():

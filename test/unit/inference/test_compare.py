@@ -36,13 +36,19 @@ def trained(tmp_path_factory):
 
 def train_with(monkeypatch, folder, *, factor):
     """The folder of the same run, but with the product of d_h1_conv multiplied by a factor."""
-    bias_add = tf.nn.bias_add
 
     def changed(x, bias):
-        return bias_add(factor * x if bias.shape == [CHANNELS_OF_D_H1] else x, bias)
+        return factor * x if bias.shape == [CHANNELS_OF_D_H1] else x
+
+    return train_with_products(monkeypatch, folder, changed=changed)
+
+
+def train_with_products(monkeypatch, folder, *, changed):
+    """The folder of the same run, but with changed products: (product, bias) -> product."""
+    bias_add = tf.nn.bias_add
 
     with monkeypatch.context() as patch:
-        patch.setattr(ops.tf.nn, "bias_add", changed)
+        patch.setattr(ops.tf.nn, "bias_add", lambda x, bias: bias_add(changed(x, bias), bias))
         assert train_here(folder, *THREE_STEPS)[0] == 0
     return str(folder / "run")
 
@@ -82,6 +88,25 @@ def test_a_small_difference_is_within_tolerance(trained, tmp_path, capsys, monke
     rounded = train_with(monkeypatch, tmp_path, factor=1.0001)
     code, lines = compared(capsys, copied(trained, tmp_path / "a"), rounded)
     assert (code, lines[-1]) == (0, "verdict: equal within tolerance")
+
+
+@tf.custom_gradient
+def as_float16(x):
+    """x rounded to float16, and its gradient too, which a loss scale of 65,536 keeps from vanishing."""
+    round_ = lambda value: tf.cast(tf.cast(value, tf.float16), tf.float32)  # noqa: E731
+    return round_(x), lambda gradient: round_(65536 * gradient) / 65536
+
+
+def test_mixed_precision_is_within_tolerance(trained, tmp_path, capsys, monkeypatch):
+    """A CPU has no mixed precision: all products are rounded as those of float16 are."""
+    rounded = train_with_products(
+        monkeypatch, tmp_path, changed=lambda x, bias: as_float16(x) if x.shape.ndims else x
+    )
+    code, lines = compared(capsys, copied(trained, tmp_path / "a"), rounded)
+    assert (code, lines[-1]) == (0, "verdict: equal within tolerance")
+    (step_1,) = [line for line in lines if line.startswith("what step 1 computed")]
+    error = float(step_1.split("largest relative error ")[1].split()[0])
+    assert 1e-4 < error < 0.02
 
 
 def change_options(run, **options):
