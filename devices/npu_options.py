@@ -292,10 +292,9 @@ def without_effect(config: Config, *, used: Sequence[str] = ()) -> List[str]:
         if name in config.given
         and option.declared.npu_only
         and name not in used
-        and not _is_off(config, option.declared.switch or name)
+        and _asks(config, option.declared.switch or name)
     ]
 
 
-def _is_off(config, name):
-    """Whether a switch is off and was never on; an option without a default asks for either."""
-    return getattr(config, name) is False and OPTIONS[name].default is False
+def _asks(config, name):  # a switch that stays off asks for nothing
+    return getattr(config, name) is not False or OPTIONS[name].default is not False
