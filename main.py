@@ -179,8 +179,17 @@ def _answer_to(error: flags.UnrecognizedFlagError) -> str:
 
 def _one_line(error: Exception) -> str:
     """absl's message, which repeats the value as it is, in one line of a length that can be read."""
-    line = " ".join(str(error).split())
-    return line if len(line) < 400 else f"{line[:200]} ... {line[-150:]}"
+    return _shortened(" ".join(str(error).split()), 350)
+
+
+def _shortened(line: str, length: int) -> str:
+    """The line, or its beginning and end: a message may repeat a value of thousands of characters."""
+    return line if len(line) <= length else f"{line[: length // 2]} ... {line[-length // 2 :]}"
+
+
+def _complain(error: Exception) -> None:
+    """Prints the one line of an error."""
+    print(f"main.py: {_shortened(escaped(str(error)), 900)}", file=sys.stderr)
 
 
 def _with_bare_evaluate(argv: List[str]) -> List[str]:
@@ -197,10 +206,10 @@ def main(argv: List[str]) -> int:
     try:
         return run(parse(argv))
     except UserError as error:
-        print(f"main.py: {escaped(str(error))}", file=sys.stderr)
+        _complain(error)
         return 2
     except (RankLost, DeviceError) as error:
-        print(f"main.py: {escaped(str(error))}", file=sys.stderr)
+        _complain(error)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -101,6 +101,15 @@ def test_a_wrong_flag_is_one_line_and_exit_code_2(arguments, flag, tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
+def test_a_value_of_thousands_of_characters_is_not_repeated(tmp_path, monkeypatch, capsys):
+    """Seen: a line of 4,152 characters."""
+    monkeypatch.chdir(tmp_path)
+    flags = ["--train", "--dataset=synthetic", "--device=cpu", "--auto_tune_mode=" + 4096 * "é"]
+    assert main.main(["main.py", *flags]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("main.py: --auto_tune_mode: ") and len(err) < 1000
+
+
 def test_the_program_itself_exits_with_2(tmp_path):
     done = run_main("--no_such_flag=1", cwd=str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
