@@ -97,7 +97,9 @@ def as_float16(x):
     return round_(x), lambda gradient: round_(65536 * gradient) / 65536
 
 
-def test_mixed_precision_is_within_tolerance_but_for_the_dumps(trained, tmp_path, capsys, monkeypatch):
+def test_mixed_precision_is_within_tolerance_but_for_the_dumps(
+    trained, tmp_path, capsys, monkeypatch
+):
     """A CPU has no mixed precision: all products are rounded as those of float16 are."""
     rounded = train_with_products(
         monkeypatch, tmp_path, changed=lambda x, bias: as_float16(x) if x.shape.ndims else x
@@ -110,7 +112,6 @@ def test_mixed_precision_is_within_tolerance_but_for_the_dumps(trained, tmp_path
     shutil.rmtree(os.path.join(plain, "step_dump"))
     code, lines = compared(capsys, plain, rounded)
     assert (code, lines[-1]) == (0, "verdict: equal within tolerance")
-
 
 
 def change_options(run, **options):
