@@ -344,3 +344,16 @@ def checksum(project, name):
 def needs_venv():
     if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
         pytest.skip(f"{sys.executable} cannot make environments (no venv or ensurepip)")
+
+
+def test_the_image_gets_all_that_a_training_imports():
+    """The Dockerfile installs what test/env.sh would miss, but never a TensorFlow or a numpy."""
+    with open(os.path.join(ROOT, "Dockerfile"), encoding="utf-8") as file:
+        text = file.read()
+    with open(os.path.join(ROOT, "test", "env.sh"), encoding="utf-8") as file:
+        modules = re.search(r'^RUN_MODULES="(.*?)"', file.read(), re.MULTILINE).group(1).split()
+    (installed,) = re.findall(r"pip install --no-cache-dir (.*)", text)
+    packages = {"PIL": "pillow", "absl": "absl-py"}
+    wanted = {packages.get(name, name) for name in modules} - {"numpy"}
+    assert set(installed.split()) == wanted
+    assert text.index("ARG FROM_IMAGE_NAME\n") < text.index("FROM ${FROM_IMAGE_NAME}\n")
