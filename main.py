@@ -18,6 +18,7 @@ from config import OPTIONS, VERSION, Config
 from config_checks import check_config
 from flags_file import read_preset
 from options import DeviceError, NamedOption, RankLost, UserError
+from system.import_notes import without_notes
 from system.interpreter import continue_in_own_environment
 from system.terminal import escaped, keep_streams
 
@@ -269,6 +270,9 @@ def _import_tensorflow() -> None:
     """Imports TensorFlow as 1.15, or says in one line how to get it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its notes on the CPU are not for users
     try:
+        if "tensorflow" not in sys.modules:  # a process that has it may have threads: no fork
+            with without_notes():
+                importlib.import_module("tensorflow")
         import tensorflow.compat.v1 as tf
     except ImportError as error:
         continue_in_own_environment(f"cannot import TensorFlow ({error})")
