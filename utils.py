@@ -182,8 +182,10 @@ def write_text(path: str, text: str) -> None:
 def read_json_lines(path: str) -> List[Any]:
     """The values of a JSON-lines file; an unfinished last line (of a killed run) is skipped."""
     objects = []
-    with regular_file.open_regular(path) as file:
-        for line in io.TextIOWrapper(file, "utf-8", "replace"):
+    with regular_file.open_regular(path) as file, io.TextIOWrapper(
+        file, "utf-8", "replace"
+    ) as lines:
+        for line in lines:
             try:
                 objects.append(json.loads(line))
             except (ValueError, RecursionError):

@@ -259,4 +259,16 @@ check_call() {
     done
 }
 
-[[ ${BASH_SOURCE[0]} != "$0" ]] || choose_python
+# takes_no_words WORD...: of a script without options: --help shows the head of its file.
+takes_no_words() {
+    case "${1:-}" in
+        "") ;;
+        -h|--help) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        *) refuse "$1: $(basename "$0") takes no options (see --help)" ;;
+    esac
+}
+
+if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+    takes_no_words "$@"
+    choose_python
+fi

@@ -38,6 +38,7 @@ build_horovod() {
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
+    takes_no_words "$@"
     choose_python
     need_horovod
     say "Horovod: in place for $PYTHON"

@@ -357,3 +357,14 @@ def test_the_image_gets_all_that_a_training_imports():
     wanted = {packages.get(name, name) for name in modules} - {"numpy"}
     assert set(installed.split()) == wanted
     assert text.index("ARG FROM_IMAGE_NAME\n") < text.index("FROM ${FROM_IMAGE_NAME}\n")
+
+
+@pytest.mark.parametrize("script", ["env.sh", "horovod.sh"])
+def test_help_starts_nothing(project, script):
+    """Seen: `horovod.sh --help` built Horovod, `env.sh --help` an environment."""
+    result = project.run(script, "--help")
+    assert result.returncode == 0 and result.stderr == "" and f"bash test/{script}" in result.stdout
+    result = project.run(script, "--tf=2")
+    assert result.returncode == 2
+    assert result.stderr == f"--tf=2: {script} takes no options (see --help)\n"
+    assert not os.path.exists(project.path(".venv"))
