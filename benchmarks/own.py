@@ -103,7 +103,7 @@ def _reference(session, config, dataset, device):
         g_optimizer=g_optimizer,
         fused=False,
     )
-    summary = build_summary(step.watched, value_range=networks.value_range, with_images=True)
+    summary = build_summary(step.watched, {}, value_range=networks.value_range, with_images=True)
     d_run, first, second = step.runs
     session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
     writer = tf.summary.FileWriter(tempfile.mkdtemp(prefix="dcgan-speed-"))
