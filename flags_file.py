@@ -53,6 +53,8 @@ def read_options(path: str) -> Dict[str, Any]:
 def checked_options(saved: Any, path: str) -> Dict[str, Any]:
     """Of the options found as JSON in the file `path` those that `Config` knows, as a dict.
 
+    What a run of an older version does not say is what it had.
+
     Raises:
         UserError: not a JSON object, or it holds a value that is out of bounds.
     """
@@ -64,13 +66,18 @@ def checked_options(saved: Any, path: str) -> Dict[str, Any]:
             options[name] = OPTIONS[name].from_json(saved[name])
         except ValueError as error:
             raise UserError(f"{path}: {name} {error}")
+    if set(SET_BY_DATASET).intersection(saved):  # a run's own, not a preset's
+        for name, each in OPTIONS.items():
+            if each.declared.in_older_runs is not None:
+                options.setdefault(name, each.declared.in_older_runs)
     return options
 
 
-def saved_runs(config: Config) -> List[Tuple[str, Dict[str, Any]]]:
+def saved_runs(config: Config, *, warn: bool = True) -> List[Tuple[str, Dict[str, Any]]]:
     """The runs of `config.dataset` under `config.out_dir`, newest first: [(name, saved options)].
 
-    A FLAGS.json that cannot be read is skipped with a warning: it may be another data set's.
+    A FLAGS.json that cannot be read is skipped with a warning (or, without `warn`, silently): it
+    may be another data set's.
     """
     import utils  # not above: main.py reads presets before it knows that all libraries are there
 
@@ -82,6 +89,7 @@ def saved_runs(config: Config) -> List[Tuple[str, Dict[str, Any]]]:
                 name = os.path.basename(os.path.dirname(path))
                 runs.append((os.path.getmtime(path), name, saved))
         except (OSError, UserError) as error:
-            utils.warn(f"{error}: skipped")
+            if warn:
+                utils.warn(f"{error}: skipped")
     newest_first = sorted(runs, key=lambda run: run[0], reverse=True)
     return [(name, saved) for _, name, saved in newest_first]

@@ -242,11 +242,11 @@ def _train(config: Config) -> int:
     from devices.ranks import guarded
     from training import loop
     from training.fits import check_fits
-    from training.run_folder import open_run_folder
+    from training.run_folder import open_run_folder, with_saved_decoding
 
     device = open_device(config)
     ranks = device.open_ranks()
-    config, dataset = open_dataset(config)
+    config, dataset = open_dataset(with_saved_decoding(config))
     if device.kind == "cpu":
         check_fits(config)
     with guarded(ranks), open_run_folder(config, dataset, ranks, device=device) as (config, lock):

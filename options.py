@@ -49,6 +49,7 @@ class Option:
         npu_only: whether only an NPU pays attention to it.
         switch: the option without which it has no effect.
         replaces: the option that has no effect beside this one; a command line takes one of both.
+        in_older_runs: its value in the runs of versions without it, where that is not the default.
         section: the heading of `--help` that begins with this option.
     """
 
@@ -68,6 +69,7 @@ class Option:
     npu_only: bool = False
     switch: str = ""
     replaces: str = ""
+    in_older_runs: Any = None
     section: str = ""
 
 

@@ -1,16 +1,20 @@
 """How fast pictures come in: decoded on one thread, on all, and packed; the wait in a real run.
 
     python benchmarks/input_speed.py [--pictures=2000] [--repeats=5] [--steps=12] [--batch_size=64]
+    python benchmarks/input_speed.py --size=375x500 [--of=FOLDER] --pictures=500 --steps=0
 
 It makes its own pictures in a temporary folder: JPEGs of 178x218 of about the size of celebA's (7 kB),
-cropped to 108x108 and resized to 64x64. Each way of reading takes its turn in every repeat, so that
-whatever else the machine does meets them alike; shown are the median and the best rate. The real runs
-are `main.py --train` of the 64x64 image pair, decoding and packed, with `input_wait` from their
-metrics.jsonl (the first two steps, which build and fill things, left out). Prints a table and, last,
+cropped to 108x108 and resized to 64x64. With --size they have that height and width and are resized to
+64x64 as a whole, decoded smaller and whole (--exact_decode); how far the pixels of both are apart is
+printed. --of=FOLDER makes them of the images there, of each in turn. Each way of reading takes its turn
+in every repeat, so that whatever else the machine does meets them alike; shown are the median and the
+best rate. The real runs are `main.py --train` of the 64x64 image pair, decoding and packed, with
+`input_wait` from their metrics.jsonl (the first two steps, which build and fill things, left out). Prints a table and, last,
 one JSON line.
 """
 
 import argparse
+import glob
 import json
 import os
 import platform
@@ -34,18 +38,19 @@ from config import Config  # noqa: E402
 from datasets.registry import open_dataset  # noqa: E402
 
 STEPS_LEFT_OUT = 2
+MOST_COMPARED = 500
 
 
 def main():
     options = parsed_options()
     with tempfile.TemporaryDirectory(prefix="dcgan-input-") as folder:
         pictures = os.path.join(folder, "pictures")
-        make_pictures(pictures, options.pictures)
+        make_pictures(pictures, options)
         rates = measured_rates(pictures, options)
         waits = {
             name: real_run(pictures, folder, options, cache=cache)
             for name, cache in (("decoding", "off"), ("packed", os.path.join(folder, "cache")))
-            if options.steps > STEPS_LEFT_OUT
+            if options.steps > STEPS_LEFT_OUT and not options.size
         }
         bytes_each = np.mean(
             [os.path.getsize(os.path.join(pictures, name)) for name in os.listdir(pictures)]
@@ -56,6 +61,8 @@ def main():
 def parsed_options():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pictures", type=int, default=2000, help="how many to make")
+    parser.add_argument("--size", help="their height x width, resized as a whole")
+    parser.add_argument("--of", help="a folder of images to make them of")
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each way")
     parser.add_argument("--steps", type=int, default=12, help="of each real run; 0 runs none")
     parser.add_argument("--batch_size", type=int, default=64)
@@ -63,27 +70,39 @@ def parsed_options():
     return parser.parse_args()
 
 
-def make_pictures(folder, count):
-    """JPEGs of 218x178 (height x width): smooth colours and a little noise, 4:2:0 as cameras make."""
+def size_of(options):
+    """(height, width) of the pictures."""
+    height, width = (options.size or "218x178").split("x")
+    return int(height), int(width)
+
+
+def make_pictures(folder, options):
+    """JPEGs, 4:2:0 as cameras make: of the given images, or smooth colours and a little noise."""
     os.makedirs(folder)
     random = np.random.RandomState(0)
-    for number in range(count):
-        coarse = Image.fromarray(random.randint(0, 256, (14, 11, 3)).astype(np.uint8))
-        smooth = np.asarray(coarse.resize((178, 218), Image.BICUBIC), np.int16)
-        pixels = np.clip(smooth + random.randint(-5, 6, (218, 178, 1)), 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(os.path.join(folder, f"{number:06d}.jpg"), quality=75)
+    height, width = size_of(options)
+    given = [Image.open(path).convert("RGB") for path in sorted(glob.glob(f"{options.of}/*"))]
+    for number in range(options.pictures):
+        if given:
+            picture = given[number % len(given)].resize((width, height), Image.LANCZOS)
+        else:
+            coarse = Image.fromarray(random.randint(0, 256, (14, 11, 3)).astype(np.uint8))
+            smooth = np.asarray(coarse.resize((width, height), Image.BICUBIC), np.int16)
+            noise = random.randint(-5, 6, (height, width, 1))
+            picture = Image.fromarray(np.clip(smooth + noise, 0, 255).astype(np.uint8))
+        picture.save(os.path.join(folder, f"{number:06d}.jpg"), quality=75)
 
 
-def opened(pictures, **options):
+def opened(pictures, options, **others):
+    crop = {} if options.size else {"crop": True, "input_height": 108}
     config = Config(
         dataset="made",
         data_path=pictures,
-        crop=True,
-        input_height=108,
         output_height=64,
         progress="off",
         seed=1,
-        **options,
+        **crop,
+        **others,
     )
     return open_dataset(config)
 
@@ -91,11 +110,16 @@ def opened(pictures, **options):
 def measured_rates(pictures, options):
     """Images/s of each way of reading, one for each repeat: {(way, threads): [rate, ...]}."""
     with tempfile.TemporaryDirectory(prefix="dcgan-input-") as folder:
-        _, decoding = opened(pictures, cache="off")
-        _, packed = opened(pictures, cache=folder, train=True, epoch=2)
+        _, decoding = opened(pictures, options, cache="off")
+        _, packed = opened(pictures, options, cache=folder, train=True, epoch=2)
+        datasets = [("decode", decoding, 1), ("packed", packed, 20)]
+        if options.size:
+            _, exact = opened(pictures, options, cache="off", exact_decode=True)
+            datasets.append(("decode whole", exact, 1))
+            say_difference(decoding, exact)
         ways = [
             (name, threads, dataset, passes)
-            for name, dataset, passes in (("decode", decoding, 1), ("packed", packed, 20))
+            for name, dataset, passes in datasets
             for threads in sorted({1, options.threads})
         ]
         rates = {}
@@ -105,6 +129,17 @@ def measured_rates(pictures, options):
                     rate(dataset, options, threads=threads, passes=passes)
                 )
     return {way: measured[1:] for way, measured in rates.items()}  # the first one warms up
+
+
+def say_difference(smaller, whole):
+    """Prints how far the pixels of the images decoded in both ways are apart."""
+    numbers = np.arange(min(whole.num_examples, MOST_COMPARED))
+    images = [dataset.read(numbers)[0].astype(np.int16) for dataset in (smaller, whole)]
+    apart = np.abs(images[0] - images[1])
+    print(
+        f"{len(numbers)} decoded smaller and whole: pixels apart by {apart.mean():.2f} of 255 in the "
+        f"mean, {np.percentile(apart, 99):.0f} at the 99th percentile, {apart.max()} at most"
+    )
 
 
 def rate(dataset, options, *, threads, passes):
@@ -160,8 +195,11 @@ def real_run(pictures, folder, options, *, cache):
 
 
 def report(rates, waits, options, *, bytes_each):
+    height, width = size_of(options)
+    cropped = "" if options.size else "108x108 -> "
     print(
-        f"\n{options.pictures:,} JPEGs of 218x178, {bytes_each:,} bytes each -> 108x108 -> 64x64; "
+        f"\n{options.pictures:,} JPEGs of {height}x{width}, {bytes_each:,} bytes each -> "
+        f"{cropped}64x64; "
         f"{os.cpu_count()} CPUs, Python {platform.python_version()}, Pillow {PIL.__version__}"
     )
     print("{:<24}{:>16}{:>16}".format("images/s", "median", "best"))

@@ -55,7 +55,8 @@ def cached(reader, *, config, source, framing):
 def entries_of(config, source, framing):
     """Where the packed set may be: beside the images, else in the user's cache; or in DIR."""
     location = os.path.abspath(source.location)
-    options = json.dumps([VERSION, location, config.input_fname_pattern, framing])
+    treatment = framing if framing.draft else framing[:-1]  # as it was before there was a draft
+    options = json.dumps([VERSION, location, config.input_fname_pattern, treatment])
     key = hashlib.sha256((options + source.stamp()).encode()).hexdigest()[:32]
     own = hashlib.sha256(options.encode()).hexdigest()[:8]
     roots = [os.path.abspath(config.cache)]

@@ -2,9 +2,11 @@
 
 The steps are the reference's, with Pillow: crop the center to input_height x input_width, or take
 the whole image, then resize bilinearly to the output size. Before that an image is turned upright
-(EXIF) and converted to 8-bit grey or RGB; transparent images are laid on white.
+(EXIF) and converted to 8-bit grey or RGB; transparent images are laid on white. A JPEG that is
+larger than needed may be decoded at 1/2, 1/4 or 1/8 of its size, which takes less time.
 """
 
+import math
 from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -29,8 +31,13 @@ _TURNS = {
 }
 _SIDEWAYS = (5, 6, 7, 8)
 _WHOLE = 1 << 20  # pixels; up to this an image is framed in one piece
-_DRAFTED = 1 << 24  # pixels; a JPEG of more may be decoded smaller
+_DRAFTED = 1 << 24  # pixels; a JPEG of more is decoded smaller even if `Framing.draft` is not set
+_DIVISORS = (8, 4, 2)  # of a JPEG's sides, that its decoder offers
+# What is resized keeps so many times the sides of the result: as Pillow's own thumbnails do.
+_DRAFT_GAP = 2
+_JPEGS = ("JPEG", "MPO")  # an MPO, of some cameras and telephones, is a JPEG with others behind it
 # Others take 6: of what Pillow decodes 4, of a band 2. These decoders hold the image once more.
+_BYTES_OF_OTHERS = 6
 _BYTES_PER_PIXEL = {"WEBP": 18, "TIFF": 10, "progressive": 12}
 
 
@@ -51,6 +58,7 @@ class Framing(NamedTuple):
         crop: whether only the center is taken.
         crop_size: (height, width) of the center; None is the largest box of the output's shape.
         pad: an image smaller than the crop is laid on black.
+        draft: a JPEG that is larger than needed is decoded smaller.
     """
 
     height: int
@@ -59,14 +67,16 @@ class Framing(NamedTuple):
     crop: bool = False
     crop_size: Optional[Tuple[int, int]] = None
     pad: bool = False
+    draft: bool = False
 
 
 class Header(NamedTuple):
-    """What a file says of its image: sides in pixels as seen upright, and Pillow's mode."""
+    """What a file says of its image: sides in pixels as seen upright, Pillow's mode, the kind."""
 
     height: int
     width: int
     mode: str
+    is_jpeg: bool = False
 
     @property
     def is_grey(self):
@@ -85,8 +95,8 @@ def read_header(file):
     """
     try:
         with _opened(file) as image:
-            width, height = image.size[::-1] if _orientation(image) in _SIDEWAYS else image.size
-            return Header(height, width, image.mode)
+            height, width = _upright_sides(image)
+            return Header(height, width, image.mode, image.format in _JPEGS)
     except Exception as error:  # a format's reader may raise anything
         raise Unreadable(_reason(error))
 
@@ -104,10 +114,11 @@ def decode(file, framing):
     """
     try:
         with _opened(file) as image:
-            _draft(image, framing)
-            with BUDGET.taken(_bytes_of(image)):
+            pixels = image.width * image.height
+            box = _draft(image, framing)
+            with BUDGET.taken(_bytes_of(image, pixels)):
                 load(image)
-                image = _framed(image, framing)
+                image = _framed(image, framing, box)
             return np.asarray(image).reshape(framing.height, framing.width, framing.channels)
     except TooSmall:
         raise
@@ -137,51 +148,115 @@ def _orientation(image):
         return 1
 
 
-def _framed(image, framing):
-    """A loaded image turned upright, in grey or RGB, cropped and resized.
+def _upright_sides(image):
+    """(height, width) in pixels as seen upright."""
+    return image.size if _orientation(image) in _SIDEWAYS else image.size[::-1]
+
+
+def _framed(image, framing, box):
+    """A loaded image turned upright, in grey or RGB, cropped and resized; `box` is `_draft`'s.
 
     A large image is framed band by band, so that no more than six bytes a pixel are held. The
     result is the same.
     """
     mode = "L" if framing.channels == 1 else "RGB"
     if image.width * image.height <= _WHOLE:
-        return _resized(converted(image, mode), _turn_of(image), framing)
+        return _resized(converted(image, mode), framing, box=box, turn=_turn_of(image))
     turn = _turn_of(image)
-    bands = [_resized(plane(image, mode, band), turn, framing) for band in range(framing.channels)]
+    bands = [
+        _resized(plane(image, mode, band), framing, box=box, turn=turn)
+        for band in range(framing.channels)
+    ]
     return bands[0] if mode == "L" else Image.merge(mode, bands)
 
 
-def _resized(image, turn, framing):
+def _resized(image, framing, *, box, turn):
     if turn is not None:
         image = image.transpose(turn)
-    return _cropped(image, framing).resize((framing.width, framing.height), Image.BILINEAR)
+    size = (framing.width, framing.height)
+    if box is None:
+        return _cropped(image, framing).resize(size, Image.BILINEAR)
+    # The filter of a resize takes pixels around the box in: they are cut off before.
+    left, top, right, bottom = box
+    x, y = math.floor(left), math.floor(top)
+    image = image.crop((x, y, math.ceil(right), math.ceil(bottom)))
+    return image.resize(size, Image.BILINEAR, box=(left - x, top - y, right - x, bottom - y))
 
 
 def _turn_of(image):
     return _TURNS.get(_orientation(image))
 
 
+def divisor_of(height, width, framing):
+    """What the sides of a JPEG may be divided by when it is decoded: 8, 4, 2, or 1 for none.
+
+    An image that the crop reaches beyond is decoded whole.
+
+    Args:
+        height, width: of the image, upright.
+        framing: `Framing`.
+
+    Raises:
+        TooSmall: it is smaller than the crop, and `framing.pad` is not set.
+    """
+    left, top, right, bottom = _box(height, width, framing)
+    if left < 0 or top < 0:
+        return 1
+    for divisor in _DIVISORS:
+        least = _DRAFT_GAP * divisor
+        if bottom - top >= least * framing.height and right - left >= least * framing.width:
+            return divisor
+    return 1
+
+
 def _draft(image, framing):
-    """Has a very large JPEG decoded smaller, at no less than twice the size of the result."""
-    if image.format != "JPEG" or image.width * image.height <= _DRAFTED or framing.crop_size:
-        return
+    """Has an opened JPEG that is larger than needed decoded smaller.
+
+    Returns:
+        (left, top, right, bottom) of the crop in pixels of the smaller image, upright, fractions
+        included; None for the crop that the decoded image has by itself.
+    """
+    if image.format in _JPEGS and framing.draft:
+        height, width = _upright_sides(image)
+        divisor = divisor_of(height, width, framing)
+        # Sides that are no multiple end in a part of a pixel, which a turn would move to the front.
+        is_even = not (height % divisor or width % divisor)
+        if divisor > 1 and (is_even or _turn_of(image) is None):
+            image.draft(None, (image.width // divisor, image.height // divisor))
+            return tuple(side / divisor for side in _box(height, width, framing))
+    if image.format == "JPEG" and image.width * image.height > _DRAFTED and not framing.crop_size:
+        _draft_huge(image, framing)
+    return None
+
+
+def _draft_huge(image, framing):
+    """Has a JPEG whose pixels take much memory decoded at no less than twice the result's sides."""
     side = 2 * max(framing.height, framing.width)
-    for scale in (8, 4, 2):
-        if min(image.size) // scale >= side:
-            image.draft(None, (image.width // scale, image.height // scale))
+    for divisor in _DIVISORS:
+        if min(image.size) // divisor >= side:
+            image.draft(None, (image.width // divisor, image.height // divisor))
             return
 
 
-def _bytes_of(image):
-    """What decoding an opened image takes at most; measured: docs/reliability.md."""
-    kind = "progressive" if "progressive" in image.info else image.format
-    return image.width * image.height * _BYTES_PER_PIXEL.get(kind, 6)
+def _bytes_of(image, pixels):
+    """What decoding an opened image takes at most; measured: docs/reliability.md.
+
+    `pixels`: of the whole image, whose frequencies the reader of a progressive JPEG holds.
+    """
+    if "progressive" in image.info:
+        own = _BYTES_PER_PIXEL["progressive"] - _BYTES_OF_OTHERS
+        return pixels * own + image.width * image.height * _BYTES_OF_OTHERS
+    return image.width * image.height * _BYTES_PER_PIXEL.get(image.format, _BYTES_OF_OTHERS)
 
 
 def _cropped(image, framing):
     if not framing.crop:
         return image
     return image.crop(box_of(image.height, image.width, framing))
+
+
+def _box(height, width, framing):
+    return box_of(height, width, framing) if framing.crop else (0, 0, width, height)
 
 
 def box_of(height, width, framing):

@@ -4,7 +4,7 @@ import collections
 
 import numpy as np
 
-from datasets.decode import Framing, TooSmall, Unreadable, box_of, read_header
+from datasets.decode import Framing, TooSmall, Unreadable, box_of, divisor_of, read_header
 from options import UserError
 
 SIDE = 64  # pixels of the images made, unless all images of the set are smaller
@@ -63,7 +63,17 @@ def framing_of(config, source, headers):
             box_of(header.height, header.width, framing)
         except TooSmall as error:
             raise UserError(too_small(source.names[index], error))
-    return framing
+    is_draft = not config.exact_decode and _larger_jpegs(headers.values(), framing)
+    return framing._replace(draft=bool(is_draft))
+
+
+def _larger_jpegs(headers, framing):
+    """Those that may be decoded smaller than they are. A set without any is always decoded whole."""
+    return [
+        header
+        for header in headers
+        if header.is_jpeg and divisor_of(header.height, header.width, framing) > 1
+    ]
 
 
 def too_small(name, error):
@@ -114,7 +124,10 @@ def _treatment(framing, headers):
         if framing.pad:
             cut += " (smaller ones laid on black)"
     colors = "grey" if framing.channels == 1 else "RGB"
-    return f"made {framing.height}x{framing.width} {colors}, {cut}"
+    made = f"made {framing.height}x{framing.width} {colors}, {cut}"
+    if framing.draft:
+        made += "; large JPEGs decoded at 1/2 to 1/8 (--exact_decode: whole)"
+    return made
 
 
 def _stretching(framing, headers):

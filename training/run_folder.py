@@ -95,6 +95,30 @@ def _open(config: Config, lock: RunLock, device: Device) -> Config:
     return config
 
 
+def with_saved_decoding(config: Config) -> Config:
+    """The config with the way of decoding that the run to be resumed began with.
+
+    What is given on the command line stays. This comes before the data set is opened, when sizes
+    that only the set knows are open.
+
+    Raises:
+        UserError: the run's options cannot be read.
+    """
+    if "exact_decode" in config.given:
+        return config
+    if config.out_name and os.path.exists(config.options_path):
+        return _decoding_as(read_options(config.options_path), config)
+    for _, saved in saved_runs(config, warn=False) if config.resume and not config.out_name else ():
+        adapted = _decoding_as(saved, config)
+        if all(asked in (None, ()) for _, _, asked in adapted.differences(saved)):
+            return adapted
+    return config
+
+
+def _decoding_as(saved: Dict[str, Any], config: Config) -> Config:
+    return config.replace(exact_decode=saved.get("exact_decode", config.exact_decode))
+
+
 def _is_within(path: str, folder: str) -> bool:
     relative = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
     return not relative.startswith(os.pardir)

@@ -12,7 +12,7 @@ from datasets.registry import open_dataset
 from devices.cpu import CpuDevice
 from devices.ranks import SINGLE_PROCESS
 from options import UserError
-from training.run_folder import open_run_folder
+from training.run_folder import open_run_folder, with_saved_decoding
 from training.run_lock import RunLock
 
 ASKED = Config(train=True, dataset="synthetic", output_height=16, batch_size=4, seed=3)
@@ -80,3 +80,24 @@ def test_the_kernels_of_a_run_are_kept(tmp_path, monkeypatch):
     given = dict(out_name="run", kernels="onednn", given=frozenset(["kernels"]))
     assert opened(tmp_path, **given).kernels == "onednn"
     assert opened(tmp_path, out_name="another").kernels == "cpu"
+
+
+def test_a_run_goes_on_with_the_decoding_that_it_began_with(tmp_path):
+    """Runs of versions without --exact_decode decoded every JPEG whole."""
+    opened(tmp_path, out_name="new")
+    path = tmp_path / "old" / "FLAGS.json"
+    opened(tmp_path, out_name="old", z_dim=50)
+    saved = json.loads(path.read_text())
+    assert saved.pop("exact_decode") is False
+    path.write_text(json.dumps(saved))
+
+    def decoding(**changes):
+        return with_saved_decoding(ASKED.replace(out_dir=str(tmp_path), **changes)).exact_decode
+
+    assert decoding(out_name="old") and not decoding(out_name="new") and not decoding(out_name="no")
+    assert decoding(resume=True, z_dim=50) and not decoding(resume=True) and not decoding(z_dim=50)
+    given = frozenset(["exact_decode"])
+    assert not decoding(out_name="old", z_dim=50, given=given)
+    assert opened(tmp_path, out_name="old", z_dim=50, exact_decode=True).exact_decode
+    with pytest.raises(UserError, match="^--exact_decode: the run in .*old has True, not False"):
+        opened(tmp_path, out_name="old", z_dim=50, given=given)
