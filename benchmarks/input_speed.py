@@ -9,8 +9,8 @@ cropped to 108x108 and resized to 64x64. With --size they have that height and w
 printed. --of=FOLDER makes them of the images there, of each in turn. Each way of reading takes its turn
 in every repeat, so that whatever else the machine does meets them alike; shown are the median and the
 best rate. The real runs are `main.py --train` of the 64x64 image pair, decoding and packed, with
-`input_wait` from their metrics.jsonl (the first two steps, which build and fill things, left out). Prints a table and, last,
-one JSON line.
+`input_wait` from their metrics.jsonl (the first two steps, which build and fill things, left out).
+Prints a table and, last, one JSON line.
 """
 
 import argparse
