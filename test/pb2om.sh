@@ -7,7 +7,7 @@ usage: bash test/pb2om.sh --pb=FILE [--NAME=VALUE ...]
   --pb=FILE              the frozen graph, OUT_DIR/OUT_NAME/export/generator.pb; generator.json, which
                          says what it takes, must stand beside it
   --output=PREFIX        the model to write, without .om; by default beside the graph
-  --batch_size=N         pictures in one call, 64
+  --batch_size=N         images in one call; 64 by default
   --soc_version=NAME     the device; by default the one that npu-smi names, or Ascend910
   -h, --help             this text
 
