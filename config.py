@@ -39,11 +39,11 @@ class Config(NpuOptions):
         common=True, may_change=True)
     preset: Optional[str] = option(None, "Take the options of configs/presets/NAME.json or of any run's FLAGS.json. Flags "
         "on the command line win.", flag="config", common=True, may_change=True)
-    visualize: bool = option(False, "Draw what --option says from a trained run.",
+    visualize: bool = option(False, "Draw the visualization that --option selects from a trained run.",
         job="inference.walks.visualize", may_change=True)
     visualize_option: int = option(0, "What --visualize draws: 0 a random grid, 1 each latent dimension swept, "
         "2 GIFs around a random point, 3 GIFs from the origin, 4 the merged GIF.", flag="option", low=0, high=4, may_change=True)
-    generate: int = option(0, "Draw this many images from a trained run: those of the seeds 0, 1, 2, ...",
+    generate: int = option(0, "Draw this many images from a trained run, of the seeds 0, 1, 2, ...",
         low=0, high=MOST_IMAGES, job="inference.sample.generate", common=True, may_change=True,
         other_names=("generate_test_images",))
     evaluate: Optional[str] = option(None, "Measure a trained run: its last checkpoint, all of them, or the "
@@ -51,7 +51,7 @@ class Config(NpuOptions):
         common=True, may_change=True)
     compare: Optional[str] = option(None, "Compare two runs of the same options, RUN_A,RUN_B: names in --out_dir or folders. Exit code 1 if they differ beyond tolerance.", job="inference.compare.compare", may_change=True)
     report: bool = option(False, "Write the run's index.html.", job="inference.html_report.write_page", may_change=True)
-    export: bool = option(False, "Export a trained run's checkpoint for another batch size, and more.",
+    export: bool = option(False, "Export a trained run's generator in the formats of --export_format.",
         job="inference.export.export", may_change=True)
     freeze: bool = option(False, "Freeze the generator into a GraphDef.", job="inference.export.freeze", may_change=True)
     freeze_discriminator: bool = option(False, "Freeze the discriminator into a GraphDef.",
@@ -72,8 +72,8 @@ class Config(NpuOptions):
         "training or the 10,000 for testing.", choices=("all", "train", "test"))
     train_size: Optional[int] = option(None, "How many examples to train on. The default, inf, is all of them.",
         low=1, high=MOST_STEPS)
-    labels: str = option("auto", "Classes to train with: folder takes the sub-folders of a folder of images, none "
-        "takes none; auto takes those that come with the set, none for images.", choices=("auto", "folder", "none"))
+    labels: str = option("auto", "Classes to train with. folder: the sub-folders of a folder of images. none: no "
+        "classes. auto: those that come with the data set; a folder of images has none.", choices=("auto", "folder", "none"))
     mirror: bool = option(False, "Train on each image as it is or flipped left to right, at random.")
     category: str = option("bedroom", "The category of LSUN, such as bedroom or church_outdoor.", high=200)
     crop: bool = option(False, "Take input_height x input_width out of each image's center, or without these the "
@@ -83,21 +83,21 @@ class Config(NpuOptions):
     pad: bool = option(False, "With --crop: put images that are smaller than the crop on black.")
     exact_decode: bool = option(False, "Decode every JPEG whole. Without it, one that is at least four times as large as "
         "needed is decoded at 1/2, 1/4 or 1/8, which is faster.", in_older_runs=True)
-    channels: Optional[int] = option(None, "1 gray or 3 color. The default is what most images are.", low=1, high=3,
+    channels: Optional[int] = option(None, "1 for gray, 3 for color. The default is that of most images.", low=1, high=3,
         other_names=("c_dim",))
-    input_height: Optional[int] = option(None, "With --crop: its height in pixels. The default is its width.",
+    input_height: Optional[int] = option(None, "With --crop: the height of the crop in pixels. The default is its width.",
         low=1, high=1 << 14)
-    input_width: Optional[int] = option(None, "With --crop: its width. The default is its height.", low=1, high=1 << 14)
-    output_height: Optional[int] = option(None, "Height in pixels of the images made. The default is the width, or the "
+    input_width: Optional[int] = option(None, "With --crop: the width of the crop. The default is its height.", low=1, high=1 << 14)
+    output_height: Optional[int] = option(None, "Height of the generated images in pixels. The default is the width, or the "
         "data set's own (MNIST: 28), or 64, or less if all images are smaller.", low=1, high=1 << 12,
         other_names=("output_size", "image_size", "imageSize"))
-    output_width: Optional[int] = option(None, "Width of the images made. The default is the height.",
+    output_width: Optional[int] = option(None, "Width of the generated images. The default is the height.",
         low=1, high=1 << 12)
-    cache: str = option("auto", "Where decoded images are packed, once, to be read fast: auto (beside their folder or "
-        "in the user's cache folder, if the run reads them more than once, they take no more than 8.6 GB and the disk "
-        "has room), off, or a folder.", path=True, words=("auto", "off"), may_change=True)
-    max_bad_files: str = option("1%", "How many unreadable images to replace by others before giving up: a count or a "
-        "share of the set.", high=20, may_change=True)
+    cache: str = option("auto", "Where decoded images are packed once, to be read fast from then on: auto, off or a "
+        "folder. auto packs beside their folder or in the user's cache folder, if the run reads them more than once, they "
+        "take no more than 8.6 GB and the disk has room.", path=True, words=("auto", "off"), may_change=True)
+    max_bad_files: str = option("1%", "How many unreadable images may be replaced by others: a count, or a share of the "
+        "set.", high=20, may_change=True)
 
     architecture: Optional[str] = from_dataset(None, choices=("mnist", "image"))
     num_classes: Optional[int] = from_dataset(None, low=0, high=1 << 14)    # 0 where there are no labels
@@ -139,13 +139,13 @@ class Config(NpuOptions):
     weight_decay: float = option(0.0, "L2: half of this times the squared weights of the layers is added to the loss of "
         "each network.", low=0, high=1e6)
     g_updates: int = option(2, "Updates of the generator in a step, after one of the discriminator.", low=1, high=100)
-    updates: str = option("same_batch", "What the updates of a step are made on: same_batch, all on the whole batch; "
-        "alternating, the discriminator's on its first half and the generator's on its second.",
+    updates: str = option("same_batch", "The images that the updates of a step use. same_batch: each update uses the whole "
+        "batch. alternating: the discriminator's uses the first half, the generator's the second.",
         choices=("same_batch", "alternating"))
     augment: str = option("none", "Change real and generated images alike before the discriminator sees them, which helps "
-        "with few images: not at all, or in color, place and with a hole (DiffAugment).", choices=("none", "diff"))
-    g_ema: float = option(0.0, "Decay a step of an exponential moving average of the generator's weights, such as 0.999, "
-        "which images are drawn with after training. 0 keeps none.", low=0, high=1)
+        "with few images. diff: random color, translation and cutout (DiffAugment).", choices=("none", "diff"))
+    g_ema: float = option(0.0, "Decay per step of an exponential moving average of the generator's weights, such as 0.999. "
+        "Images are drawn with the average after training. 0 keeps no average.", low=0, high=1)
     loss: str = option("sigmoid_cross_entropy", "The loss of both networks.", choices=("sigmoid_cross_entropy",))
     init_from: Optional[str] = option(None, "Start a new run from the weights of another: its name in --out_dir, or its "
         "folder.", may_change=True, high=4096)
@@ -154,10 +154,10 @@ class Config(NpuOptions):
     seed: Optional[int] = option(None, "Fixes every random choice. Without it a seed is chosen and printed.",
         low=0, high=(1 << 31) - 1, common=True,
         other_names=("random_seed", "manualSeed"))
-    fused_step: bool = option(True, "One session run a step; --nofused_step makes three.",
+    fused_step: bool = option(True, "Do each step in one session run. --nofused_step takes three.",
         may_change=True, same_on_all_ranks=True)
-    on_nan: str = option("stop", "If a loss is NaN, infinite or diverged: stop, or roll back to the last checkpoint and "
-        "continue with new random numbers.", choices=("stop", "rollback"), may_change=True, same_on_all_ranks=True)
+    on_nan: str = option("stop", "If a loss is NaN, infinite or has diverged: stop, or roll back to the last checkpoint "
+        "and continue with new random numbers.", choices=("stop", "rollback"), may_change=True, same_on_all_ranks=True)
 
     out_dir: str = option("./out", "The folder above the runs.", section="The run's folder and its reports",
         path=True, common=True, may_change=True,
@@ -168,33 +168,34 @@ class Config(NpuOptions):
         "weights that carpedm20's DCGAN wrote.", may_change=True,
         other_names=("ckpt_path", "model_dir", "checkpoint_path", "ckpt_dir"))
     sample_dir: str = option("samples", "Folder of the images, in the run's.", may_change=True)
-    max_to_keep: int = option(1, "Checkpoints to keep (two at least are).", low=1, high=10**6, may_change=True)
-    sample_freq: int = option(200, "Draw the sample grid every so many steps.", low=1, high=MOST_STEPS,
+    max_to_keep: int = option(1, "Checkpoints to keep. At least two are kept.", low=1, high=10**6, may_change=True)
+    sample_freq: int = option(200, "Steps between sample grids. Without this flag, a run of fewer than 4,000 steps draws more of them.", low=1, high=MOST_STEPS,
         may_change=True, same_on_all_ranks=True)
-    ckpt_freq: int = option(200, "Write a checkpoint every so many steps.", low=1, high=MOST_STEPS,
+    ckpt_freq: int = option(200, "Steps between checkpoints. Without this flag, a run of fewer than 4,000 steps saves more of them.", low=1, high=MOST_STEPS,
         may_change=True, same_on_all_ranks=True)
-    ckpt_minutes: float = option(10, "Also write one when the last is this old; 0 is never. Two such are kept at most.",
+    ckpt_minutes: float = option(10, "Also save a checkpoint when the last one is this many minutes old; 0 turns this off. "
+        "At most two of these are kept.",
         low=0, high=10**6, may_change=True)
-    log: str = option("steps", "What is printed of the training: a line for each step, or for each epoch, or none. "
-        "train.log in the run's folder has every step's.", choices=("steps", "epochs", "none"), may_change=True)
-    log_freq: int = option(1, "Print a log line every so many steps.", low=1, high=MOST_STEPS, may_change=True)
-    summary_freq: int = option(200, "Write TensorBoard's histograms every so many steps.", low=1, high=MOST_STEPS,
+    log: str = option("steps", "Log lines to print: one for each step, one for each epoch, or none. train.log in the "
+        "run's folder has a line for every step.", choices=("steps", "epochs", "none"), may_change=True)
+    log_freq: int = option(1, "Steps between printed log lines.", low=1, high=MOST_STEPS, may_change=True)
+    summary_freq: int = option(200, "Steps between TensorBoard's histograms. Without this flag, a run of fewer than 4,000 steps writes more of them.", low=1, high=MOST_STEPS,
         may_change=True, same_on_all_ranks=True)
     sample_num: int = option(64, "Images in the sample grid.", low=1, high=1 << 16, may_change=True,
         other_names=("sample_size",))
     film: str = option("gif", "The film of the sample grids: samples/train.gif of at most 20 MB, samples/train.mp4 "
-        "(needs the package imageio-ffmpeg) or none.", choices=("gif", "mp4", "none"), may_change=True)
-    G_img_sum: bool = option(False, "Images in TensorBoard too.", may_change=True)
-    step_dump: int = option(0, "Write what each of the first so many steps computed into RUN/step_dump, for --compare.", low=0, high=1000, may_change=True, same_on_all_ranks=True)
-    progress: str = option("auto", "A progress bar on a terminal and a line each minute elsewhere (auto), always a bar, or neither.",
+        "(which needs the package imageio-ffmpeg), or none.", choices=("gif", "mp4", "none"), may_change=True)
+    G_img_sum: bool = option(False, "Write the images that G makes in training to TensorBoard too.", may_change=True)
+    step_dump: int = option(0, "Write the intermediate results of this many first steps to RUN/step_dump, for --compare.", low=0, high=1000, may_change=True, same_on_all_ranks=True)
+    progress: str = option("auto", "auto: a progress bar on a terminal, elsewhere a line each minute. on: always a bar. off: neither.",
         choices=("auto", "on", "off"), may_change=True)
 
-    generate_format: str = option("png", "What --generate, --seeds and --class write: single images, one file of "
-        "arrays or one grid.", section="Images from a trained run", choices=("png", "npz", "grid"), may_change=True)
+    generate_format: str = option("png", "Output of --generate, --seeds and --class: single PNG images, one .npz "
+        "file or one grid.", section="Images from a trained run", choices=("png", "npz", "grid"), may_change=True)
     seeds: Optional[str] = option(None, "Draw the images of these seeds, such as 600-605,7.",
         job="inference.sample.generate", may_change=True)
-    classes: Optional[str] = option(None, "Of which classes, such as 0-9 or cat,dog. Without it, a seed's class is the seed modulo "
-        "their number.", flag="class", may_change=True)
+    classes: Optional[str] = option(None, "Draw images of these classes, such as 0-9 or cat,dog. Without it, a seed's class is the seed "
+        "modulo the number of classes.", flag="class", may_change=True)
     interpolate: Optional[str] = option(None, "Walk from one seed's latent to another's: A:B:STEPS.",
         job="inference.walks.interpolate", may_change=True)
     arithmetic: Optional[str] = option(None, "Calculate with seeds' latents: 1+2-3, or with means of several, "
@@ -205,20 +206,20 @@ class Config(NpuOptions):
     batch_norm: str = option("moving", "What batch norm uses when images are drawn or evaluated: the moving averages of "
         "the training, the statistics of each batch, or statistics estimated anew from many batches.",
         choices=("moving", "batch", "estimated"), may_change=True)
-    export_batch_size: Optional[int] = option(None, "The batch size that --export fixes.", low=1, high=1 << 16,
+    export_batch_size: Optional[int] = option(None, "Batch size of the exported checkpoint. The default is the run's --batch_size.", low=1, high=1 << 16,
         may_change=True)
-    export_format: str = option("all", "What --export writes.", choices=("all", "checkpoint", "saved_model", "onnx"),
+    export_format: str = option("all", "Formats that --export writes.", choices=("all", "checkpoint", "saved_model", "onnx"),
         may_change=True)
 
-    device: str = option("auto", "What to compute on.", section="The device", choices=("auto", *DEVICES),
+    device: str = option("auto", "The device to compute on. auto takes the first that is there: NPU, GPU, CPU.", section="The device", choices=("auto", *DEVICES),
         common=True, may_change=True)
-    intra_op_threads: int = option(0, "Threads of one operation; 0 is the default.", low=0, high=1024, may_change=True)
-    inter_op_threads: int = option(0, "Operations at once; 0 is the default.", low=0, high=1024, may_change=True)
+    intra_op_threads: int = option(0, "Threads within one operation; 0 is the default.", low=0, high=1024, may_change=True)
+    inter_op_threads: int = option(0, "Operations that run at the same time; 0 is the default.", low=0, high=1024, may_change=True)
     kernels: str = option("auto", "How a CPU computes the layers: by TensorFlow's operations as they are (native), by "
         "others that are faster without oneDNN (cpu) or with it (onednn), or by what is fastest on this machine.",
         choices=("auto", "native", "cpu", "onednn"), may_change=True, same_on_all_ranks=True)
-    profiling: bool = option(False, "Profile: on the NPU its own way, elsewhere a timeline.", may_change=True)
-    data_save_path: str = option("./profiling", "Where profiles are written, and the dumps whose own folder is not given.", path=True, may_change=True)
+    profiling: bool = option(False, "Profile the training: with CANN's profiler on an NPU, elsewhere as a timeline.", may_change=True)
+    data_save_path: str = option("./profiling", "Folder of the profiles, and of dumps whose own folder is not given.", path=True, may_change=True)
 
     # The fields that were on the command line; never saved.
     given: FrozenSet[str] = dataclasses.field(default=frozenset(), compare=False)

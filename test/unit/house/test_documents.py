@@ -1,6 +1,7 @@
 """The documents: links, flags and commands are true."""
 
 import glob
+import importlib
 import os
 import re
 import subprocess
@@ -164,13 +165,26 @@ def test_a_wrong_command_is_seen(words, text):
     assert text in fault(Command(words, "here"))
 
 
-def test_the_page_of_flags_is_up_to_date():
+def make_flags():
+    """The program docs/make_flags.py as a module."""
     sys.path.insert(0, os.path.join(ROOT, "docs"))
     try:
-        from make_flags import flags_page
+        return importlib.import_module("make_flags")
     finally:
         sys.path.pop(0)
-    assert read(os.path.join("docs", "flags.md")) == flags_page(), "run python docs/make_flags.py"
+
+
+def test_the_pages_of_flags_are_up_to_date():
+    program = make_flags()
+    for language in program.LANGUAGES:
+        path = os.path.join("docs", language.path)
+        assert read(path) == program.page(language), "run python docs/make_flags.py"
+
+
+def test_the_chinese_texts_are_of_flags_that_exist():
+    sections = {option.section for option in OPTIONS.values()}
+    flags = {option.flag for option in OPTIONS.values()} - {""}
+    assert not set(make_flags().CHINESE.texts) - sections - flags
 
 
 def test_the_readme_is_short():

@@ -1,6 +1,7 @@
 """Collectives. With RANK_SIZE > 1 the processes meet in the folder FAKE_NPU_MEETING.
 
-Each call of each op is a round: every rank files its array and waits for those of the others.
+Each call of each op is a round: every rank files its array and waits for those of the others. The
+wait takes a thread, so it needs more threads (--inter_op_threads) than there are collectives at once.
 """
 
 import itertools
@@ -48,7 +49,9 @@ def _collective(tensor, combine):
     rank, size = int(os.environ.get("RANK_ID") or 0), int(os.environ.get("RANK_SIZE") or 1)
 
     def meet(mine):
-        place = os.path.join(os.environ["FAKE_NPU_MEETING"], f"{op}-{next(rounds)}-{{}}.npy")
+        folder = os.environ["FAKE_NPU_MEETING"]
+        os.makedirs(folder, exist_ok=True)
+        place = os.path.join(folder, f"{op}-{next(rounds)}-{{}}.npy")
         with open(place.format(f"partial-{rank}"), "wb") as file:
             np.save(file, mine)
         os.replace(place.format(f"partial-{rank}"), place.format(rank))
