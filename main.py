@@ -18,6 +18,7 @@ from config import OPTIONS, VERSION, Config
 from config_checks import check_config
 from flags_file import read_preset
 from options import DeviceError, NamedOption, RankLost, UserError
+from system.blas import use_fast_core
 from system.import_notes import without_notes
 from system.interpreter import continue_in_own_environment
 from system.terminal import escaped, keep_streams
@@ -218,6 +219,8 @@ def main(argv: List[str]) -> int:
 
 def run(config: Config) -> int:
     """Does the jobs that a config asks for; returns the exit code."""
+    if config.evaluate is not None:
+        use_fast_core()
     _import_tensorflow()
     from devices.adapter import errors_in_one_line
 

@@ -9,6 +9,9 @@ import utils
 QUERY_BLOCK = 500  # queries compared at once with
 POINT_BLOCK = 4000  # images: 8 MB of distances
 EXACT_PIXELS = 1 << 10  # times 128 * 128: float32 holds all integers up to that
+# A sum of 1,024 such products and of |p|^2 / 2 stays below 2^25, where float32 is off by at most 1:
+# so its 1,025 additions are off by less than half of this.
+ROUNDING = 4 * EXACT_PIXELS
 KID_SUBSETS = 20
 KID_SUBSET_SIZE = 1000
 
@@ -47,30 +50,75 @@ class NearestNeighbors:
 
     def __init__(self, queries: np.ndarray) -> None:
         """`queries`: uint8 [M, ...] of at most 1,024 values."""
-        self._queries = _centered(queries)
+        self._queries = _with_column(_centered(queries), np.ones(len(queries)))
+        self._scores = np.empty(QUERY_BLOCK * POINT_BLOCK, np.float32)
         self.nearness = np.full(len(queries), np.iinfo(np.int32).min, np.int32)
         self.labels = np.full(len(queries), -1, np.int64)
 
     def add(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Compares all queries with images uint8 [N, ...] and their labels, integers [N]."""
+        """Compares all queries with images uint8 [N, ...] and their labels, integers [N].
+
+        A matrix product gives q p - |p|^2 / 2 for all of them, but for rounding. What counts is
+        computed exactly, of the few queries that may have a nearer image in a block.
+        """
         for start in range(0, len(images), POINT_BLOCK):
-            block = slice(start, start + POINT_BLOCK)
-            points = _centered(images[block])
-            lengths = np.einsum("ij,ij->i", points, points).astype(np.int32)
+            block = _Block(images[start : start + POINT_BLOCK], labels[start : start + POINT_BLOCK])
             for first in range(0, len(self._queries), QUERY_BLOCK):
-                rows = slice(first, first + QUERY_BLOCK)
-                nearness = self._queries[rows].dot(points.T).astype(np.int32)
-                nearness *= 2  # |q - p|^2 = |q|^2 - (2 q p - |p|^2)
-                nearness -= lengths
-                nearest = nearness.argmax(1)
-                best = nearness[np.arange(len(nearest)), nearest]
-                nearer = best > self.nearness[rows]
-                self.nearness[rows][nearer] = best[nearer]
-                self.labels[rows][nearer] = labels[block][nearest[nearer]]
+                queries = self._queries[first : first + QUERY_BLOCK]
+                shape = (len(queries), len(block.points))
+                scores = self._scores[: shape[0] * shape[1]].reshape(shape)
+                np.dot(queries, block.extended.T, out=scores)
+                best = self.nearness[first : first + QUERY_BLOCK] / 2.0
+                maybe = np.flatnonzero(scores.max(1) >= best - ROUNDING)
+                if len(maybe):
+                    self._compare(first + maybe, scores[maybe], block)
+
+    def _compare(self, rows: np.ndarray, scores: np.ndarray, block: "_Block") -> None:
+        """Takes the nearest image of a block where it is nearer: of queries [R], scores [R, N]."""
+        nearest, nearness = block.nearest(self._queries[rows, :-1], scores)
+        nearer = nearness > self.nearness[rows]
+        self.nearness[rows[nearer]] = nearness[nearer]
+        self.labels[rows[nearer]] = block.labels[nearest[nearer]]
 
     def error(self, labels: np.ndarray) -> float:
         """The share of the queries, in percent, whose label [M] is not that of the nearest image."""
         return 100.0 * int((self.labels != labels).sum()) / len(labels)
+
+
+class _Block:
+    """Images that are compared together, with their labels."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.labels = labels
+        self.points = _centered(images)
+        self._lengths = np.einsum("ij,ij->i", self.points, self.points).astype(np.int32)
+        self.extended = _with_column(self.points, self._lengths / -2.0)
+
+    def nearest(self, queries: np.ndarray, scores: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+        """(int64 [R], the first of the nearest images; int32 [R], its nearness), both exact.
+
+        Args:
+            queries: float32 [R, values].
+            scores: [R, N], off by less than half of `ROUNDING`.
+        """
+        nearest = scores.argmax(1)
+        chosen = self.points[nearest]
+        nearness = _doubled(np.einsum("ij,ij->i", queries, chosen)) - self._lengths[nearest]
+        close = scores >= scores.max(1, keepdims=True) - np.float32(ROUNDING)
+        tied = np.flatnonzero(close.sum(1) > 1)
+        if len(tied):
+            exact = _doubled(queries[tied].dot(self.points.T)) - self._lengths
+            nearest[tied], nearness[tied] = exact.argmax(1), exact.max(1)
+        return nearest, nearness
+
+
+def _doubled(products: np.ndarray) -> np.ndarray:
+    return 2 * products.astype(np.int32)  # |q - p|^2 = |q|^2 - (2 q p - |p|^2)
+
+
+def _with_column(rows: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """float32 [N, F] and [N] as float32 [N, F + 1]."""
+    return np.concatenate([rows, column[:, None].astype(np.float32)], axis=1)
 
 
 def _centered(images: np.ndarray) -> np.ndarray:

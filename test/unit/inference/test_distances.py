@@ -1,7 +1,11 @@
 """The distances on cases whose answer is known."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from inference import distances
 
@@ -43,6 +47,57 @@ def test_nearest_neighbors_of_black_and_white_are_exact():
     tests[1, 0, 0] = 253  # nearest by 1 in 253**2 + ...
     known, unknown = (images, np.arange(3)), (tests, np.array([1, 2]))
     assert distances.nearest_neighbor_error(known, unknown) == 0
+
+
+def naive_neighbors(queries, images):
+    """(nearness int64 [M], the number of the first nearest image [M]), in integers."""
+    q, p = [each.reshape(len(each), -1).astype(np.int64) - 128 for each in (queries, images)]
+    nearness = 2 * q.dot(p.T) - np.square(p).sum(1)
+    return nearness.max(1), nearness.argmax(1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_neighbors_are_those_of_integer_arithmetic(data):
+    """Added in parts of any size; few values and copies make ties, of which the first one counts."""
+    draw = data.draw
+    random = np.random.RandomState(draw(st.integers(0, 1 << 31)))
+    values = draw(st.sampled_from([1, 3, 28 * 28, 32 * 32]))
+    shades = draw(st.sampled_from([[0, 255], [0, 1, 254, 255], [127, 128, 129], range(256)]))
+    queries, images = [
+        random.choice(shades, (draw(st.integers(1, most)), values)).astype(np.uint8)
+        for most in (40, 90)
+    ]
+    images = np.concatenate([images, images[::2], queries[::3]])
+    images[:, 0] ^= random.randint(0, 2, len(images)).astype(np.uint8)  # apart by 1 in a value
+    blocks = dict(QUERY_BLOCK=draw(st.integers(1, 50)), POINT_BLOCK=draw(st.integers(1, 200)))
+    with mock.patch.multiple(distances, **blocks):
+        neighbors = distances.NearestNeighbors(queries)
+        part = draw(st.integers(1, len(images)))
+        for first in range(0, len(images), part):
+            neighbors.add(
+                images[first : first + part], np.arange(len(images))[first : first + part]
+            )
+    nearness, numbers = naive_neighbors(queries, images)
+    assert neighbors.nearness.dtype == np.int32 and neighbors.labels.dtype == np.int64
+    assert np.array_equal(neighbors.nearness, nearness)
+    assert np.array_equal(neighbors.labels, numbers)
+
+
+def test_rounding_decides_nothing():
+    """Sums beyond 2^24, which float32 rounds: the exact order is kept."""
+    queries = np.full((1, 1024), 255, np.uint8)
+    queries[:, :20] = 128
+    images = np.full((3000, 1024), 0, np.uint8)
+    images[:, :20] = 127
+    for number in range(20):  # the nearest come last, by less than is rounded
+        images[100 * number + 1000 :, number] = 128
+    neighbors = distances.NearestNeighbors(queries)
+    neighbors.add(images, np.arange(3000))
+    nearness, numbers = naive_neighbors(queries, images)
+    assert neighbors.nearness[0] == nearness[0] < -(1 << 24) and neighbors.labels[0] == numbers[0]
+    scores = neighbors._queries.dot(distances._Block(images, numbers).extended.T)
+    assert scores.argmax() != numbers[0]  # the test is worth something
 
 
 def test_frechet_distance_of_two_gaussians():
