@@ -26,7 +26,8 @@ import tensorflow.compat.v1 as tf  # noqa: E402
 from config import OPTIONS, Config  # noqa: E402
 from datasets import pipeline  # noqa: E402
 from datasets.registry import open_dataset  # noqa: E402
-from inference.trained_run import TrainedRun, in_chunks, open_run  # noqa: E402
+from inference.generator import in_chunks  # noqa: E402
+from inference.trained_run import TrainedRun, open_run  # noqa: E402
 from options import UserError  # noqa: E402
 
 MOST_HELD_OUT = 2000

@@ -8,7 +8,6 @@ changes, the set is packed again and the old one deleted. Whenever an image is r
 compared: a disk may lose bits.
 """
 
-import collections
 import glob
 import hashlib
 import json
@@ -22,6 +21,7 @@ import numpy as np
 
 import utils
 from system.regular_file import open_regular, read_text
+from system.threads import in_order
 
 CHUNK = 64  # images decoded at a time by one thread
 _ENTRY = np.dtype([("origin", "<u4"), ("crc32", "<u4")])
@@ -162,7 +162,7 @@ def _write(entry, folder, reader, *, name, progress):
     with open(pixels_path, "wb") as pixels, open(table_path, "wb") as table, ThreadPoolExecutor(
         workers
     ) as pool, utils.progress_bar(progress, total=count, unit="image", desc=name) as bar:
-        for images, origins in _in_order(pool, reader.read, chunks, ahead=2 * workers):
+        for images, origins in in_order(pool, reader.read, chunks, ahead=2 * workers):
             rows = np.empty(len(images), _ENTRY)
             rows["origin"] = origins
             rows["crc32"] = [zlib.crc32(image) for image in images]
@@ -181,14 +181,3 @@ def _manifest(entry, rows):
         "bytes": int(np.prod(entry.shape, dtype=np.int64)),
         "table_sha256": hashlib.sha256(rows.tobytes()).hexdigest(),
     }
-
-
-def _in_order(pool, function, items, *, ahead):
-    """Yields `function(item)` for the items in their order; works on at most `ahead` at once."""
-    pending = collections.deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        if len(pending) >= ahead:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()

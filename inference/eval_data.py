@@ -12,9 +12,10 @@ from datasets import mnist, pipeline
 from datasets.registry import open_dataset
 from inference import random_features
 from inference.classifier import Split, classify, open_classifier
+from inference.generator import CHUNK
 from inference.many_samples import AT_ONCE
 from inference.metrics import ImageSample
-from inference.trained_run import CHUNK, TrainedRun
+from inference.trained_run import TrainedRun
 from options import UserError
 
 FOLDER = "evaluation"

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 import utils
-from inference.trained_run import TrainedRun, in_chunks
+from inference.generator import in_chunks
+from inference.trained_run import TrainedRun
 
 POOLED = 4  # places on a side
 PENALTY = 1e-3  # the support vector machine's C

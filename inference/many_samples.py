@@ -14,9 +14,9 @@ import numpy as np
 
 import utils
 from inference.distances import NearestNeighbors
+from inference.generator import CHUNK
 from inference.metrics import ImageSample
-from inference.seeds import latents_of
-from inference.trained_run import CHUNK, TrainedRun
+from inference.trained_run import TrainedRun
 from options import UserError
 from system.arrays import read_arrays
 
@@ -44,8 +44,8 @@ def nearest_neighbor_error(run: TrainedRun, reference: ImageSample, classes: np.
     with run.open_generator() as generator:
         for start in range(first, len(classes), BLOCK):
             block = classes[start : start + BLOCK]
-            z = latents_of(run.config, range(start, start + len(block)))
-            neighbors.add(generator.pixels_of(z, block), block)
+            pixels = list(generator.blocks(range(start, start + len(block)), block))
+            neighbors.add(np.concatenate(pixels), block)
             state.write(neighbors, start + len(block))
             progress.say(start + len(block))
     state.remove()

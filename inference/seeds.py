@@ -85,9 +85,7 @@ def _parse_ranges(flag: str, text: str, largest: int) -> List[int]:
 
 def latents_of(config: Config, seeds: Sequence[int]) -> np.ndarray:
     """The latents of seeds: float32 [len(seeds), Z]."""
-    return np.concatenate(
-        [pipeline.latents(config.z_dist, (1, config.z_dim), (int(seed),)) for seed in seeds]
-    )
+    return pipeline.latents_of_keys(config.z_dist, config.z_dim, seeds)
 
 
 def class_of(config: Config, seed: int) -> int:

@@ -3,9 +3,8 @@
 import contextlib
 import itertools
 import os
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 import checkpoint
@@ -21,13 +20,11 @@ from flags_file import checked_options, read_options, saved_runs
 from inference import reference_weights
 from inference.averaged_weights import load_average
 from inference.batch_norm import BATCH_NORM
+from inference.generator import Generator
 from inference.held import held_checkpoints
-from inference.seeds import labels_of, latents_of
 from options import UserError
 
-# Images in one session run. Kernels round differently from one batch size to another, so a fixed
-# one is what makes a seed's image the same, bit for bit, however many are asked for.
-CHUNK = 64
+CHUNKS_AT_ONCE = min(os.cpu_count() or 1, 4)  # on a CPU, whose cores one chunk does not fill
 # They have no effect on what is drawn, so nobody needs to know that the run had other values.
 WITHOUT_EFFECT = ("batch_size", "seed")
 # Folders that are read. They are the run's own unless they are on the command line.
@@ -87,7 +84,7 @@ class TrainedRun:
             yield session
 
     @contextlib.contextmanager
-    def open_generator(self) -> Iterator["Generator"]:
+    def open_generator(self) -> Iterator[Generator]:
         """The run's generator in a session of its own."""
         networks = self.build_networks(kernels.products_of(self.config, self.device.kind))
         with tf.Graph().as_default():
@@ -102,57 +99,8 @@ class TrainedRun:
                     feed = {z: latents} if y is None else {z: latents, y: labels}
                     return session.run(images, feed)
 
-                yield Generator(self.config, run_chunk, networks.value_range)
-
-
-class Generator:
-    """A trained generator.
-
-    The image of a row depends on its z and y alone, bit for bit, unless `--batch_norm=batch`.
-
-    Attributes:
-        config: the run's.
-        value_range: (lowest, highest) value of an image.
-    """
-
-    def __init__(
-        self, config: Config, run_chunk: Callable[..., np.ndarray], value_range: Tuple[float, float]
-    ) -> None:
-        """`run_chunk`: (z [CHUNK, Z], y [CHUNK, K]) -> images [CHUNK, H, W, C]."""
-        self.config = config
-        self.value_range = value_range
-        self._run_chunk = run_chunk
-
-    def images_of(self, z: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Images float32 [N, H, W, C] in `value_range`.
-
-        Args:
-            z: latents float32 [N, Z], N >= 1.
-            y: one-hot labels float32 [N, K]; [N, 0] for a run without classes.
-        """
-        return in_chunks(self._run_chunk, z, y)
-
-    def pixels_of(self, z: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-        """Pixels uint8 [N, H, W, C] of float32 z [N, Z], N >= 1, and as many classes."""
-        images = self.images_of(z, labels_of(self.config, classes))
-        return utils.to_pixels(images, self.value_range)
-
-    def draw(
-        self, seeds: Sequence[int], classes: Sequence[int], *, what: str = "images"
-    ) -> Iterator[np.ndarray]:
-        """Draws images a chunk at a time: yields uint8 [n, H, W, C], with a progress bar.
-
-        Args:
-            seeds, classes: one of each for every image.
-            what: what the progress bar calls them.
-        """
-        with utils.progress_bar(
-            self.config.progress, total=len(seeds), unit="image", desc=what
-        ) as bar:
-            for start in range(0, len(seeds), CHUNK):
-                z = latents_of(self.config, seeds[start : start + CHUNK])
-                yield self.pixels_of(z, classes[start : start + CHUNK])
-                bar.update(len(z))
+                at_once = CHUNKS_AT_ONCE if self.device.kind == "cpu" else 1
+                yield Generator(self.config, run_chunk, networks.value_range, at_once=at_once)
 
 
 @contextlib.contextmanager
@@ -280,21 +228,3 @@ def _with_sample_dir(config: Config, folder: Optional[str]) -> Config:
         )
         return config
     return config.replace(sample_dir=folder)
-
-
-def in_chunks(function: Callable[..., np.ndarray], *inputs: np.ndarray) -> np.ndarray:
-    """Calls `function` on `CHUNK` rows at a time and joins the results.
-
-    The last rows are padded with copies of themselves.
-
-    Args:
-        function: arrays [CHUNK, ...] -> array [CHUNK, ...], each row from that row of the inputs.
-        inputs: arrays [N, ...], N >= 1.
-    """
-    results = []
-    for start in range(0, len(inputs[0]), CHUNK):
-        parts = [array[start : start + CHUNK] for array in inputs]
-        filled = len(parts[0])
-        padded = [np.resize(part, (CHUNK,) + part.shape[1:]) for part in parts]
-        results.append(function(*padded)[:filled])
-    return np.concatenate(results)

@@ -13,8 +13,9 @@ import main
 import utils
 from config import Config
 from inference import evaluate, sample
+from inference.generator import CHUNK
 from inference.seeds import labels_of, latents_of, parse_classes, parse_seeds
-from inference.trained_run import CHUNK, open_run
+from inference.trained_run import open_run
 from options import UserError
 
 BOTH = pytest.mark.parametrize("architecture", ["mnist", "image"])
