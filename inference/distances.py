@@ -174,7 +174,8 @@ def kernel_distance(features: np.ndarray, other: np.ndarray) -> float:
 
 def _discrepancy(x: np.ndarray, y: np.ndarray) -> float:
     n = len(x)
-    within = [(_kernel(a, a).sum() - np.trace(_kernel(a, a))) / (n * (n - 1)) for a in (x, y)]
+    kernels = [_kernel(a, a) for a in (x, y)]
+    within = [(kernel.sum() - np.trace(kernel)) / (n * (n - 1)) for kernel in kernels]
     return sum(within) - 2 * _kernel(x, y).mean()
 
 

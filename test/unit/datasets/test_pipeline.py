@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from config import Config
+from config import Z_DISTS, Config
 from datasets import pipeline, synthetic
 from devices.ranks import SINGLE_PROCESS
 from options import UserError
@@ -67,6 +67,15 @@ def test_latents(z_dist, low, high, mean):
     assert abs(z.mean() - mean) < 0.05
     assert np.array_equal(z, pipeline.latents(z_dist, (4000, 3), (1, 2)))
     assert not np.array_equal(z, pipeline.latents(z_dist, (4000, 3), (1, 3)))
+
+
+@pytest.mark.parametrize("z_dist", Z_DISTS)
+def test_latents_of_many_keys_are_those_of_each(z_dist):
+    """An odd size leaves a generator of normal numbers with one in store."""
+    keys = [7, 0, (1 << 32) - 1, 7]
+    z = pipeline.latents_of_keys(z_dist, 5, keys)
+    assert z.dtype == np.float32
+    assert np.array_equal(z, [pipeline.latents(z_dist, (5,), (key,)) for key in keys])
 
 
 def test_scaled():
