@@ -209,7 +209,9 @@ class InputPipeline:
 
         types = [tf.uint8, tf.float32, tf.float32] + ([tf.float32] if noise_size else [])
 
-        def load(step):  # not a method: 1.15's AutoGraph cannot convert those
+        # AutoGraph would take a second: to read this function, it imports all of tf.contrib on 1.15.
+        @tf.autograph.experimental.do_not_convert
+        def load(step):
             inputs = [step, self._stream, self._offset]
             return tf.numpy_function(self._load, inputs, types)
 
