@@ -229,7 +229,11 @@ def run(config: Config) -> int:
 
 
 def _do_jobs(config: Config) -> int:
-    """Does each job once. A job that returns False makes the exit code 1."""
+    """Does each job once, or draws a grid if none is asked for; returns the exit code.
+
+    A job is the function that an option's `job` in config.py names. One that returns False makes the
+    exit code 1.
+    """
     jobs = [OPTIONS[name].declared.job for name in config.jobs] or ["inference.sample.draw"]
     code = 0
     for job in sorted(set(jobs), key=jobs.index):
@@ -240,6 +244,7 @@ def _do_jobs(config: Config) -> int:
 
 
 def _train(config: Config) -> int:
+    """Trains a run and writes its page. Returns the exit code: 0, or 128 plus a signal's number."""
     from datasets.registry import open_dataset
     from devices.device import open_device
     from devices.ranks import guarded

@@ -33,15 +33,15 @@ SEVERAL = {
 PASSED_ON = {
     "batch_size": ("N", "images in a step of each device"),
     "loss_scale": ("SCALE", "Ascend: dynamic, off or a number"),
-    "precision_mode": ("MODE", "Ascend: how precision may be lowered"),
-    "modify_mixlist": ("FILE", "Ascend: the mixlist file"),
-    "over_dump": ("True", "Ascend: dump what overflows"),
-    "over_dump_path": ("DIR", "Ascend: into this folder"),
-    "data_dump_flag": ("True", "Ascend: dump the operations' data"),
-    "data_dump_step": ("STEPS", "Ascend: of these steps, such as 0|5|10-20"),
-    "data_dump_path": ("DIR", "Ascend: into this folder"),
-    "profiling": ("True", "profile"),
-    "data_save_path": ("DIR", "profile into this folder"),
+    "precision_mode": ("MODE", "Ascend: the mode of mixed precision"),
+    "modify_mixlist": ("FILE", "Ascend: the mixlist file, or off"),
+    "over_dump": ("True", "Ascend: dump operators that overflow"),
+    "over_dump_path": ("DIR", "Ascend: folder of the overflow dump"),
+    "data_dump_flag": ("True", "Ascend: dump the operators' data"),
+    "data_dump_step": ("STEPS", "Ascend: steps to dump, such as 0|5|10-20"),
+    "data_dump_path": ("DIR", "Ascend: folder of the data dump"),
+    "profiling": ("True", "profile the training"),
+    "data_save_path": ("DIR", "folder of the profile"),
 }
 # Options of other scripts of the model zoo, and what to give instead.
 ANSWERS = {
@@ -62,13 +62,13 @@ usage: bash test/{script} [--NAME=VALUE ...] [-- MAIN-PY-FLAG ...]
 Trains for {epochs} epoch(s) on {where}, then prints and files images/s, d_loss and duration.
 
 {options}
-Whatever follows -- goes to main.py, which comes after the above:
+Flags after -- go to main.py, and win over the above:
   bash test/{script} -- --train_size=640 --seed=1
 
 Output: test/output/$ASCEND_DEVICE_ID/, emptied at the start. ASCEND_DEVICE_ID, RANK_ID and
 RANK_SIZE are 0, 0 and 1 unless set. What cannot be measured (the speed of one step) is N/A.
 Exit code: the training's own; 2 for a mistake in the options, which leaves the last output in
-place; 130, 143, 129 and 138 where Ctrl-C, SIGTERM, SIGHUP (a closed terminal) and SIGUSR1 stopped it,
+place; 130, 143, 129 and 138 if Ctrl-C, SIGTERM, SIGHUP (a closed terminal) and SIGUSR1 stopped it,
 after a checkpoint. Final Train Accuracy is the last d_loss, as the launch convention has it."""
 
 

@@ -44,7 +44,10 @@ class Output:
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"ASCEND_DEVICE_ID={device}: another launch uses {self.folder}")
+            raise UserError(
+                f"ASCEND_DEVICE_ID={device}: another launch uses {self.folder}; wait for its end, or "
+                "set another ASCEND_DEVICE_ID"
+            )
         except OSError as error:
             raise UserError(f"{self.folder}: cannot be locked: {error.strerror}")
 

@@ -103,6 +103,7 @@ class TrainGraph:
             value_range=networks.value_range,
             with_images=config.G_img_sum,
         )
+        # Before the average: that of another run is not taken.
         self.initial_weights = InitialWeights(config, tf.global_variables())
         average = WeightAverage(config.g_ema)
         variables = tf.global_variables()

@@ -16,7 +16,8 @@ import tensorflow.compat.v1 as tf
 import model
 import ops
 from datasets.pipeline import Batch
-from devices.ranks import SINGLE_PROCESS
+from devices.loss_scale import NetworkOptimizer
+from devices.ranks import SINGLE_PROCESS, Ranks
 from training.augment import discriminator
 
 # The fetches of a step that change the variables; the others only report.
@@ -47,14 +48,14 @@ class TrainStep(NamedTuple):
 
 def build_train_step(
     *,
-    networks,
-    batch,
-    d_optimizer,
-    g_optimizer,
-    fused=True,
-    ranks=SINGLE_PROCESS,
-    g_updates=2,
-    updates="same_batch",
+    networks: model.Networks,
+    batch: Batch,
+    d_optimizer: NetworkOptimizer,
+    g_optimizer: NetworkOptimizer,
+    fused: bool = True,
+    ranks: Ranks = SINGLE_PROCESS,
+    g_updates: int = 2,
+    updates: str = "same_batch",
 ) -> TrainStep:
     """Builds the ops of one step on `batch`.
 
@@ -73,8 +74,8 @@ def build_train_step(
         AssertionError: a gradient or a batch norm statistic belongs to the wrong network or none.
     """
     build = _fused if fused else _separate
-    plan = _Plan(g_updates, updates)
-    runs, watched = build(networks, batch, d_optimizer, g_optimizer, ranks, plan)
+    scheme = _Scheme(g_updates, updates)
+    runs, watched = build(networks, batch, d_optimizer, g_optimizer, ranks, scheme)
     runs = tuple(_with_means(fetches, ranks) for fetches in runs)
     step = TrainStep(runs, watched, dict(d_optimizer.readings(), **g_optimizer.readings()))
     assert not _unclaimed(), f"batch norm statistics that no update applies: {_unclaimed()}"
@@ -90,11 +91,15 @@ def _with_means(fetches, ranks):
 
 
 def _same_batch(batch):
+    """The whole batch, for both networks."""
     return batch, batch
 
 
 def _halves(batch):
-    """Labels [N, 0] of data without classes stay as they are: no op takes an empty tensor."""
+    """The first half of the batch and the second.
+
+    Labels [N, 0] of data without classes stay as they are: no op takes an empty tensor.
+    """
     half = int(batch.z.shape[0]) // 2
     return tuple(
         Batch(*[part if _is_empty(part) else part[rows] for part in batch])
@@ -109,22 +114,24 @@ UPDATE_BATCHES: Dict[str, Callable[[Batch], Tuple[Batch, Batch]]] = {
 }
 
 
-class _Plan(NamedTuple):
+class _Scheme(NamedTuple):
     """How often G is updated in a step, and on what; see `build_train_step`."""
 
     g_updates: int
     updates: str
 
     def batches_of(self, batch):
+        """(the batch of D's update, that of G's updates)."""
         return UPDATE_BATCHES[self.updates](batch)
 
 
-def _fused(networks, batch, d_optimizer, g_optimizer, ranks, plan):
-    d_batch, g_batch = plan.batches_of(batch)
+def _fused(networks, batch, d_optimizer, g_optimizer, ranks, scheme):
+    """(the fetches of the one run, watched): each update waits for the one before it."""
+    d_batch, g_batch = scheme.batches_of(batch)
     fakes, fakes_stats = _recorded(networks.generator, d_batch.z, d_batch.labels)
     d_run, watched = _d_update(networks, d_batch, fakes, fakes_stats, d_optimizer, ranks)
     previous, g_runs = d_run["d_update"], []
-    for number in range(plan.g_updates):
+    for number in range(scheme.g_updates):
         with tf.control_dependencies([previous]):
             if number > 0 or g_batch is not d_batch:
                 fakes, fakes_stats = _recorded(networks.generator, g_batch.z, g_batch.labels)
@@ -134,24 +141,28 @@ def _fused(networks, batch, d_optimizer, g_optimizer, ranks, plan):
     return (dict(d_run, g_loss_first=g_runs[0]["g_loss"], **last),), watched
 
 
-def _separate(networks, batch, d_optimizer, g_optimizer, ranks, plan):
+def _separate(networks, batch, d_optimizer, g_optimizer, ranks, scheme):
+    """(the fetches of a run for each update, watched), as the reference trains: the first run stores
+    the batch for the others. G's updates are one op, which is run once for each.
+    """
     load, batch = _staged(batch)
     with tf.control_dependencies([load]):
-        d_batch, _ = plan.batches_of(
+        d_batch, _ = scheme.batches_of(
             Batch(*[part if _is_empty(part) else tf.identity(part) for part in batch])
         )
         fakes, fakes_stats = _recorded(networks.generator, d_batch.z, d_batch.labels)
         d_run, watched = _d_update(networks, d_batch, fakes, fakes_stats, d_optimizer, ranks)
-    _, g_batch = plan.batches_of(batch)
+    _, g_batch = scheme.batches_of(batch)
     fakes, fakes_stats = _recorded(networks.generator, g_batch.z, g_batch.labels)
     g_run = _g_update(networks, g_batch, fakes, fakes_stats, g_optimizer, ranks)
     last = dict(g_run, **_after(g_run["g_update"], g_optimizer.readings))
-    g_runs = [{"g_update": g_run["g_update"]}] * (plan.g_updates - 1) + [last]
+    g_runs = [{"g_update": g_run["g_update"]}] * (scheme.g_updates - 1) + [last]
     g_runs[0] = dict(g_runs[0], g_loss_first=g_run["g_loss"])
     return (d_run, *g_runs), watched
 
 
 def _after(update, readings):
+    """What `readings()` builds, evaluated after the update."""
     with tf.control_dependencies([update]):
         return readings()
 
