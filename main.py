@@ -1,10 +1,10 @@
-"""The command line: flags to a frozen `Config`, and one job.
+"""Trains a DCGAN, or draws from, measures or exports a trained one.
 
     python main.py --dataset mnist --train      trains, or resumes a run (--out_name, --resume)
     python main.py --dataset mnist              draws from the newest run of that data set
     python main.py --help                       the common flags; --help=all for every flag
 
-A user error is one line and exit code 2.
+A user error ends with one line and exit code 2.
 """
 
 import importlib
@@ -204,7 +204,7 @@ def _with_bare_evaluate(argv: List[str]) -> List[str]:
 
 
 def main(argv: List[str]) -> int:
-    """Parses the command line, does its job, returns the exit code."""
+    """Turns the command line into a frozen `Config`, does its job, returns the exit code."""
     try:
         return run(parse(argv))
     except UserError as error:
