@@ -150,7 +150,7 @@ def parse(argv: List[str]) -> Config:
             print(help_text(every=argument in ("--help=all", "--helpfull")))
             raise SystemExit(0)
         if argument == "--version":
-            print(f"DCGAN for TensorFlow {VERSION}, Python {platform.python_version()}")
+            print(f"DCGAN for TensorFlow, version {VERSION} (Python {platform.python_version()})")
             raise SystemExit(0)
         if _FLAGS_OF_ABSL.match(argument):
             raise UserError(
