@@ -220,6 +220,8 @@ class Config(NpuOptions):
         choices=("auto", "native", "cpu", "onednn"), may_change=True, same_on_all_ranks=True)
     profiling: bool = option(False, "Profile the training: with CANN's profiler on an NPU, elsewhere as a timeline.", may_change=True)
     data_save_path: str = option("./profiling", "Folder of the profiles, and of dumps whose own folder is not given.", path=True, may_change=True)
+    # Which frequencies no flag gave: they were fitted to the length of this run.
+    fitted: Tuple[str, ...] = from_dataset((), may_change=True)
 
     # The fields that were on the command line; never saved.
     given: FrozenSet[str] = dataclasses.field(default=frozenset(), compare=False)
@@ -260,6 +262,7 @@ class Config(NpuOptions):
         The sizes must be filled in; `now` is the present moment by default.
         """
         dataset = "".join(c if c.isalnum() or c in "._" else "_" for c in self.dataset)
+        dataset = dataset.lstrip("._") or "images"  # a hidden folder would not be found again
         return (
             f"{dataset}-{self.output_height}x{self.output_width}x{self.channels}-z{self.z_dim}"
             f"-b{self.batch_size}-{now or datetime.datetime.now():%Y%m%d-%H%M%S}"

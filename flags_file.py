@@ -30,11 +30,9 @@ def read_preset(name: str) -> Dict[str, Any]:
         names = sorted(os.path.splitext(each)[0] for each in os.listdir(PRESETS))
         raise UserError(f"--config: {name!r:.80} is neither a file nor one of {', '.join(names)}")
     jobs = {each for each, option in OPTIONS.items() if option.section == "What to do"}
-    return {
-        each: value
-        for each, value in read_options(path).items()
-        if each not in jobs and each not in _NOT_IN_PRESETS
-    }
+    found = read_options(path)
+    left_out = {*jobs, *_NOT_IN_PRESETS, *found.get("fitted", ())}
+    return {each: value for each, value in found.items() if each not in left_out}
 
 
 def read_options(path: str) -> Dict[str, Any]:

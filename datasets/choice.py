@@ -12,6 +12,8 @@ import utils
 from datasets.names import IMAGE_SUFFIXES
 from options import UserError
 
+# What telephones and cameras write and Pillow does not read by itself, nor by another name.
+_TO_BE_CONVERTED = (".heic", ".heif", ".avif", ".dng", ".cr2", ".nef", ".arw")
 MOST_PATTERNS = 1000  # that one pattern with braces may stand for
 _PARTS_OF_A_SET = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
@@ -114,7 +116,15 @@ def _left_out(files):
     others = [path for path in files if not _matches(path, None)]
     if not others:
         return ""
-    return f"left out: {endings(others)} (--input_fname_pattern chooses files)"
+    return (
+        f"left out: {endings(others)} ({_advice(others) or '--input_fname_pattern chooses files'})"
+    )
+
+
+def _advice(paths):
+    """What to do about images of kinds that are not read; "" where there are none."""
+    kinds = sorted({os.path.splitext(path)[1].lower() for path in paths} & set(_TO_BE_CONVERTED))
+    return f"{' and '.join(kinds)} must be converted to JPEG or PNG first" if kinds else ""
 
 
 def _refuse_empty(files, location, pattern):
@@ -133,6 +143,7 @@ def _refuse_empty(files, location, pattern):
             there,
             f"; --data_path={os.path.join(location, zips[0])} reads a zip in place" if zips else "",
         )
+        + (f"; {_advice(files)}" if _advice(files) else "")
     )
 
 

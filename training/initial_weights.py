@@ -13,15 +13,9 @@ from flags_file import read_options
 from options import UserError
 from training.optimizers import COUNTER
 
-# What the shapes of the weights follow from.
-SHAPES = (
-    "architecture",
-    "channels",
-    "num_classes",
-    "output_height",
-    "output_width",
-    *model.Sizes._fields[4:],
-)
+# What the shapes of the weights follow from, beside `model.Sizes` from this field on.
+SHAPES = ("architecture", "channels", "num_classes", "output_height", "output_width")
+FIRST_SIZE = 4
 NETWORKS = ("discriminator", "generator")
 OPTIMIZERS = ("d_optim", "g_optim")  # beside these there is what belongs to a device: loss scaling
 
@@ -30,16 +24,31 @@ def check_initial_run(config: Config) -> None:
     """Raises `UserError` where the run of `--init_from` has no checkpoint, or has other networks."""
     folder, saved = _saved(config)
     for name in SHAPES:
-        there, here = saved.get(name), getattr(config, name)
-        if there != here:
-            flag = OPTIONS[name].flag or "dataset"
-            raise UserError(
-                f"--{flag}: --init_from needs the networks of {folder}, whose {name} is {there}, "
-                f"not {here}"
-            )
+        _check_equal(name, saved.get(name), getattr(config, name), folder=folder)
+    sizes_there, sizes_here = _resolved(Config().with_saved(saved)), _resolved(config)
+    for name, there, here in list(zip(model.Sizes._fields, sizes_there, sizes_here))[FIRST_SIZE:]:
+        _check_equal(name, there, here, folder=folder)
     path = _checkpoints(folder, saved)
     if not checkpoint.kept(path):
         raise UserError(f"--init_from: there is no checkpoint in {path}")
+
+
+def _check_equal(name: str, there: Any, here: Any, *, folder: str) -> None:
+    if there != here:
+        flag = OPTIONS[name].flag or "dataset"
+        raise UserError(
+            f"--{flag}: --init_from needs the networks of {folder}, whose {name} is {there}, "
+            f"not {here}"
+        )
+
+
+def _resolved(config: Config) -> model.Sizes:
+    """The sizes of the networks, with the widths that the MNIST pair has and the image pair not."""
+    sizes = model.sizes_of(config)
+    if config.architecture != "mnist":
+        return sizes._replace(gfc_dim=0, dfc_dim=0, g_h2_dim=None, d_h0_dim=None, d_h1_dim=None)
+    g_h2, d_h0, d_h1 = model.mnist_widths(sizes)
+    return sizes._replace(g_h2_dim=g_h2, d_h0_dim=d_h0, d_h1_dim=d_h1)
 
 
 class InitialWeights:

@@ -42,7 +42,7 @@ def with_frequencies(config: Config, *, steps_per_epoch: int) -> Config:
         for name, steps in fitting.items()
         if name not in config.given and steps < getattr(config, name)
     }
-    return config.replace(**changes)
+    return config.replace(fitted=tuple(sorted(changes)), **changes)
 
 
 def images_used(config: Config, dataset: Dataset) -> int:

@@ -49,8 +49,19 @@ def test_files_of_other_endings_are_counted(root):
     touch(root, "a.jpg", "b.heic", "c.HEIC", "d.txt", "README")
     left_out = find_images(str(root), name="set").left_out
     assert left_out.startswith("left out: 2 .heic, ") and "1 without an ending" in left_out
-    assert "--input_fname_pattern" in left_out
+    assert left_out.endswith("(.heic must be converted to JPEG or PNG first)")
+    (root / "b.heic").unlink()
+    (root / "c.HEIC").unlink()
+    assert "--input_fname_pattern" in find_images(str(root), name="set").left_out
     assert find_images(str(root), name="set", pattern="*.jpg").left_out == ""
+
+
+def test_only_images_that_must_be_converted(root):
+    touch(root, "a.heic", "b.avif")
+    with pytest.raises(
+        UserError, match="; .avif and .heic must be converted to JPEG or PNG first$"
+    ):
+        find_images(str(root), name="set")
 
 
 def test_names_in_any_script(root):

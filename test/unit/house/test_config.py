@@ -63,6 +63,14 @@ def test_the_run_name_has_no_blanks():
     assert name == "my_set_ü-28x30x1-z100-b64-20200102-030405"
 
 
+@pytest.mark.parametrize(
+    "dataset, name", [("./faces", "faces"), ("../a.b/_c", "a.b__c"), ("..", "images")]
+)
+def test_no_run_is_a_hidden_folder(dataset, name):
+    """Seen: --dataset=./faces was trained in ._faces-64x64..., where no run is looked for."""
+    assert Config(dataset=dataset).default_name().split("-")[0] == name
+
+
 def test_saved_runs_are_of_the_data_set_and_newest_first(tmp_path):
     for age, (name, dataset) in enumerate([("a", "mnist"), ("b", "mnist"), ("c", "celebA")]):
         (tmp_path / name).mkdir()

@@ -11,7 +11,9 @@ from programs import ONE_THREAD, SMALL, parsed, train_here
 from small_runs import make_run
 
 import main
+from config import Config
 from options import UserError
+from training.initial_weights import check_initial_run
 
 ARGUMENTS = ["--train_size=32", "--seed=1", *ONE_THREAD]
 # One step whose rates are 0 leaves the weights as they were.
@@ -69,6 +71,31 @@ def test_other_networks_are_refused_before_a_folder_is_made(first, tmp_path):
     with pytest.raises(UserError, match="--init_from: 'nothing' is neither a run in"):
         train_from(tmp_path, "new", "--init_from=nothing")
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "there, here, fits",
+    [
+        (dict(architecture="image"), dict(gfc_dim=7, d_h0_dim=9), True),
+        (dict(architecture="image"), dict(df_dim=7), False),
+        (dict(architecture="mnist"), dict(g_h2_dim=128, d_h1_dim=74), True),
+        (dict(architecture="mnist", d_h1_dim=74), dict(d_h1_dim=None), True),
+        (dict(architecture="mnist"), dict(g_h2_dim=64), False),
+        (dict(architecture="mnist"), dict(gfc_dim=7), False),
+        (dict(architecture="mnist"), dict(df_dim=7), False),
+    ],
+)
+def test_what_counts_is_the_networks(first, tmp_path, there, here, fits):
+    """Seen: a width of the other pair, or the default given by its number, was refused."""
+    sizes = dict(channels=1, num_classes=10, output_height=28, output_width=28)
+    shutil.copytree(first / "run" / "checkpoint", tmp_path / "run" / "checkpoint")
+    (tmp_path / "run" / "FLAGS.json").write_text(Config(**sizes, **there).to_json())
+    config = Config(**sizes, **there, out_dir=str(tmp_path), init_from="run")
+    if fits:
+        check_initial_run(config.replace(**here))
+    else:
+        with pytest.raises(UserError, match=f"^--{list(here)[0]}: --init_from needs"):
+            check_initial_run(config.replace(**here))
 
 
 def test_a_resumed_run_goes_on_from_its_own_checkpoint(first, tmp_path):

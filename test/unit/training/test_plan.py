@@ -9,6 +9,7 @@ from programs import train_here
 
 from config import Config
 from datasets.dataset import ArrayDataset
+from flags_file import read_preset
 from training import plan
 from training.progress import Progress
 
@@ -31,6 +32,15 @@ def frequencies(steps_per_epoch, **options):
 )
 def test_a_run_of_few_steps_has_twenty_grids_and_five_checkpoints(steps_per_epoch, expected):
     assert frequencies(steps_per_epoch) == expected
+
+
+def test_a_run_as_a_preset_gives_no_frequency_that_was_fitted_to_its_length(tmp_path):
+    given = Config(ckpt_freq=7, given=frozenset(["ckpt_freq"]), batch_size=8)
+    fitting = plan.with_frequencies(given, steps_per_epoch=3)
+    (tmp_path / "FLAGS.json").write_text(fitting.to_json())
+    preset = read_preset(str(tmp_path))
+    assert preset["ckpt_freq"] == 7 and preset["batch_size"] == 8
+    assert not {"sample_freq", "summary_freq", "fitted"}.intersection(preset)
 
 
 def test_what_was_given_stays():
