@@ -216,8 +216,9 @@ class Config(NpuOptions):
     intra_op_threads: int = option(0, "Threads within one operation; 0 is the default.", low=0, high=1024, may_change=True)
     inter_op_threads: int = option(0, "Operations that run at the same time; 0 is the default.", low=0, high=1024, may_change=True)
     kernels: str = option("auto", "How a CPU computes the layers: by TensorFlow's operations as they are (native), by "
-        "others that are faster without oneDNN (cpu) or with it (onednn), or by what is fastest on this machine.",
-        choices=("auto", "native", "cpu", "onednn"), may_change=True, same_on_all_ranks=True)
+        "forward convolutions (cpu), with a third of the multiplications (winograd), the same for oneDNN (onednn), or "
+        "by what is fastest on this machine.",
+        choices=("auto", "native", "cpu", "winograd", "onednn"), may_change=True, same_on_all_ranks=True)
     profiling: bool = option(False, "Profile the training: with CANN's profiler on an NPU, elsewhere as a timeline.", may_change=True)
     data_save_path: str = option("./profiling", "Folder of the profiles, and of dumps whose own folder is not given.", path=True, may_change=True)
     # Which frequencies no flag gave: they were fitted to the length of this run.

@@ -1,10 +1,10 @@
 """Which products the layers have on this machine: `--kernels`.
 
-On TensorFlow 1.x a CPU has `cpu`, the fastest on every machine that was met. On 2.x it depends on
-the processor and on whether TensorFlow computes with oneDNN. So `auto` measures the layers of the
-pair once, files what it found in the user's cache folder and then always takes the same: two runs
-of one seed on one machine are equal bit for bit. The choice is filed with the run too, which goes
-on with what it began with.
+On TensorFlow 1.x a CPU has `winograd`, the fastest that was met. On 2.x it depends on the processor
+and on whether TensorFlow computes with oneDNN. So `auto` measures the layers of the pair once, files
+what it found in the user's cache folder and then always takes the same: two runs of one seed on one
+machine are equal bit for bit. The choice is filed with the run too, which goes on with what it began
+with.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ import tensorflow.compat.v1 as tf
 
 import ops_cpu
 import ops_onednn
+import ops_winograd
 import utils
 from config import OPTIONS, Config
 from system.regular_file import read_text
@@ -26,10 +27,10 @@ from system.regular_file import read_text
 PRODUCTS: Dict[str, ops_cpu.NativeProducts] = {
     "native": ops_cpu.NATIVE,
     "cpu": ops_cpu.CPU,
+    "winograd": ops_winograd.WINOGRAD,
     "onednn": ops_onednn.ONEDNN,
 }
 PROCESSOR = "/proc/cpuinfo"
-ONEDNN_FEATURES = ("avx512_vnni", "avx512_bf16", "amx_tile")
 ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 # Images in what is measured. The gradients to the weights have the batch as channels, so a much
 # smaller one would say little of theirs.
@@ -55,8 +56,8 @@ LAYERS: Dict[str, Tuple[_Layer, ...]] = {
 def products_of(config: Config, kind: str) -> ops_cpu.NativeProducts:
     """The products that `config.kernels` names on a device of a kind: "cpu", "gpu" or "npu".
 
-    GPUs and NPUs compute TensorFlow's own operations fast. `auto` measures nothing here: what has to
-    be measured `choose` did before.
+    GPUs and NPUs compute TensorFlow's own operations fast. `auto` measures nothing here: `choose`
+    did before a training, and drawing takes what is probably fastest.
     """
     if kind != "cpu":
         return ops_cpu.NATIVE
@@ -87,21 +88,7 @@ def choose(config: Config, kind: str) -> Config:
 
 def _likely() -> str:
     """The name of what is probably fastest, with nothing measured."""
-    return "onednn" if _has_onednn() else "cpu"
-
-
-def _has_onednn() -> bool:
-    """Whether this TensorFlow computes with oneDNN here.
-
-    It does from 2.9 on, where the variable asks for it or, without it, on processors that have
-    instructions for neural networks.
-    """
-    if tf.__version__.startswith("1."):
-        return False
-    asked = os.environ.get(ONEDNN_VARIABLE, "")
-    if asked in ("0", "1"):
-        return asked == "1"
-    return any(feature in _processor() for feature in ONEDNN_FEATURES)
+    return "winograd" if tf.__version__.startswith("1.") else "onednn"
 
 
 def _processor() -> str:

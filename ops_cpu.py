@@ -236,7 +236,7 @@ def phases(size: int) -> List[Phase]:
     """
     phases = []
     for start in range(STRIDE):
-        taps = start + _before(size) - STRIDE * np.array([-1, 0, 1])
+        taps = start + before(size) - STRIDE * np.array([-1, 0, 1])
         inside = (taps >= 0) & (taps < KERNEL)
         phases.append(Phase(taps[inside], [int(inside[0]), int(inside[2])]))
     return phases
@@ -249,7 +249,7 @@ def _weights_gradient(big, small):
     convolution of big with small as its weights, dilated by the stride.
     """
     height, width = size_of(big)
-    sides = [[_before(size), _padding(size) - _before(size)] for size in (height, width)]
+    sides = [[before(size), _padding(size) - before(size)] for size in (height, width)]
     exchanged = tf.reshape(
         tf.transpose(tf.reshape(big, [-1, height * width * int(big.shape[3])])),
         [height, width, int(big.shape[3]), -1],
@@ -267,7 +267,7 @@ def _weights_gradient(big, small):
 def _tap_mask(size: int) -> np.ndarray:
     """Which tap joins which positions of a small and a big length: bool [small, big, 5]."""
     small, big, tap = np.ogrid[: -(-size // STRIDE), :size, :KERNEL]
-    return STRIDE * small + tap - _before(size) == big
+    return STRIDE * small + tap - before(size) == big
 
 
 def _padding(size: int) -> int:
@@ -275,7 +275,7 @@ def _padding(size: int) -> int:
     return max((-(-size // STRIDE) - 1) * STRIDE + KERNEL - size, 0)
 
 
-def _before(size: int) -> int:
+def before(size: int) -> int:
     """What SAME pads in front."""
     return _padding(size) // 2
 

@@ -2,8 +2,8 @@
 
 oneDNN runs a forward convolution at the speed of a matrix product or above it, and most of
 TensorFlow's own gradients nearly so. What is slow there: gradients to the weights where images are
-small and channels many, and a transposed convolution to few channels. So `OneDnnProducts` is
-`ops_cpu.CpuProducts` with two exceptions, each measured (docs/performance.md).
+small, and a transposed convolution to few channels. So `OneDnnProducts` is
+`ops_winograd.WinogradProducts` with two exceptions, each measured (docs/performance.md).
 """
 
 import numpy as np
@@ -13,29 +13,29 @@ from ops_cpu import (
     KERNEL,
     LEAST_CHANNELS,
     STRIDE,
-    CpuProducts,
     Size,
     native_weights_gradient,
     phases,
     size_of,
 )
+from ops_winograd import WinogradProducts
 
 # With more pixels than this in a big image, TensorFlow's own gradient to the weights is faster.
 MOST_PIXELS = 20 * 20
 NEIGHBOURS = 3  # small positions p - 1, p and p + 1, which a big position near p may meet
 
 
-class OneDnnProducts(CpuProducts):
+class OneDnnProducts(WinogradProducts):
     """The same products, each by the operation that oneDNN does fast."""
 
     def conv_transpose(self, small: tf.Tensor, w: tf.Tensor, size: Size) -> tf.Tensor:
-        """See `CpuProducts.conv_transpose`; to few channels it is a single convolution."""
+        """See `ops_cpu.CpuProducts.conv_transpose`; to few channels it is a single convolution."""
         if w.shape[2] < LEAST_CHANNELS:
             return _single_conv_transpose(small, w, size)
         return super().conv_transpose(small, w, size)
 
     def weights_gradient(self, big: tf.Tensor, small: tf.Tensor) -> tf.Tensor:
-        """See `CpuProducts.weights_gradient`; of large images it is TensorFlow's own."""
+        """See `ops_cpu.CpuProducts.weights_gradient`; of large images it is TensorFlow's own."""
         if np.prod(size_of(big)) > MOST_PIXELS:
             return native_weights_gradient(big, small)
         return super().weights_gradient(big, small)

@@ -33,7 +33,10 @@ def test_shares(evaluate_speed, capsys):
     work = {"draw": 10**8, "neighbors": 10**7}
     rates = {"draw": [1, 50, 90], "first neighbors": [100]}
     found = evaluate_speed.compared(rates, work, [10, 20, 36])
-    assert found["draw"]["median"] == {"images_per_second": 50, "share_of_limit": pytest.approx(0.5)}
+    assert found["draw"]["median"] == {
+        "images_per_second": 50,
+        "share_of_limit": pytest.approx(0.5),
+    }
     assert found["draw"]["best"] == {"images_per_second": 90, "share_of_limit": pytest.approx(0.5)}
     assert found["first neighbors"]["median"]["share_of_limit"] == pytest.approx(0.1)
     assert "draw                          50        0.50          90        0.50" in (

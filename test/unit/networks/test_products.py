@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 import kernels
 import model
 import ops_cpu
+import ops_winograd
 
 # (H, W, C, K, S): even and odd sides, sides of one and two pixels, with labels and without.
 SHAPES = [
@@ -15,16 +16,19 @@ SHAPES = [
     (25, 50, 2, 3, 4),
     (14, 9, 4, 10, 3),
     (1, 2, 3, 2, 4),
+    (16, 8, 3, 1, 2),
 ]
 # The largest difference, as a share of the largest number.
 TOLERANCE = {tf.float32: 1e-5, tf.float16: 1e-2, tf.float64: 1e-12}
 BATCH = 3
 
 
-@pytest.fixture(autouse=True)
-def narrow(monkeypatch):
-    """Few channels take the four convolutions too, where TensorFlow's own operation is faster."""
+@pytest.fixture(autouse=True, params=[1, 1000], ids=["filtered", "convolved"])
+def narrow(monkeypatch, request):
+    """Few channels take what is for many too; those for minimal filtering may be too few for it."""
     monkeypatch.setattr(ops_cpu, "LEAST_CHANNELS", 1)
+    monkeypatch.setattr(ops_winograd, "LEAST_CHANNELS", request.param)
+    monkeypatch.setattr(ops_winograd, "LEAST_TILES", 1)
 
 
 def numbers(shape, seed):
@@ -102,6 +106,30 @@ def test_few_channels_keep_the_native_operation(graph, monkeypatch):
     assert "Conv2DBackpropInput" in kinds
 
 
+@pytest.mark.parametrize(
+    "batch, side, made, dtype, filtered",
+    [
+        (16, 8, 32, tf.float32, True),
+        (None, 8, 32, tf.float32, True),
+        (4, 16, 32, tf.float32, True),
+        (15, 8, 32, tf.float32, False),
+        (16, 8, 31, tf.float32, False),
+        (16, 8, 32, tf.float16, False),
+    ],
+)
+def test_which_layers_are_filtered(graph, monkeypatch, batch, side, made, dtype, filtered):
+    monkeypatch.setattr(ops_winograd, "LEAST_CHANNELS", 32)
+    monkeypatch.setattr(ops_winograd, "LEAST_TILES", 16)
+    x = tf.placeholder(dtype, [batch, side, side, 32])
+    y = ops_winograd.WINOGRAD.conv(x, tf.zeros([5, 5, 32, made], dtype))
+    small = tf.placeholder(dtype, [batch, side // 2, side // 2, 32])
+    w = tf.zeros([5, 5, made, 32], dtype)
+    big = ops_winograd.WINOGRAD.deconv(small, w, (side, side))
+    tf.gradients([y, big], [x, small])
+    kinds = {op.type for op in tf.get_default_graph().get_operations()}
+    assert ("Conv2D" not in kinds) == filtered
+
+
 def test_any_batch_size(graph):
     """The images of one generator call, whose number is unknown when the graph is built."""
     x = tf.placeholder(tf.float32, [None, 4, 3, 2])
@@ -110,7 +138,7 @@ def test_any_batch_size(graph):
     native, *others = [
         chosen.deconv(x, w, (7, 6), labels=y) for chosen in kernels.PRODUCTS.values()
     ]
-    assert [each.shape.as_list() for each in others] == 2 * [[None, 7, 6, 3]]
+    assert [each.shape.as_list() for each in others] == 3 * [[None, 7, 6, 3]]
     with tf.Session() as session:
         for count in (1, 5):
             feed = {x: numbers([count, 4, 3, 2], 2), y: numbers([count, 2], 3)}
@@ -129,4 +157,4 @@ def test_same_variables(graph, architecture):
             images = networks.generator(tf.zeros([2, 5]), tf.zeros([2, 3]), training=True)
             networks.discriminator(images, tf.zeros([2, 3]), training=True)
             variables.append([(v.op.name, v.shape.as_list()) for v in tf.global_variables()])
-    assert variables[0] == variables[1] == variables[2]
+    assert all(each == variables[0] for each in variables)
