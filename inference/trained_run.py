@@ -24,7 +24,7 @@ from inference.generator import Generator
 from inference.held import held_checkpoints
 from options import UserError
 
-CHUNKS_AT_ONCE = min(os.cpu_count() or 1, 4)  # on a CPU, whose cores one chunk does not fill
+CHUNKS_AT_ONCE = 4  # on a CPU; two cores draw up to a quarter more than with two
 # They have no effect on what is drawn, so nobody needs to know that the run had other values.
 WITHOUT_EFFECT = ("batch_size", "seed")
 # Folders that are read. They are the run's own unless they are on the command line.
