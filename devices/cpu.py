@@ -2,7 +2,9 @@
 
 import tensorflow.compat.v1 as tf
 
+from config import Config
 from devices.base import Device
+from system.memory import keep_freed_memory
 
 
 class CpuDevice(Device):
@@ -10,6 +12,10 @@ class CpuDevice(Device):
 
     kind = "cpu"
     noun = "a CPU"
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        keep_freed_memory()
 
     def describe(self, reason: str) -> str:
         """See `Device.describe`."""

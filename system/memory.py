@@ -1,5 +1,9 @@
-"""How much memory is at hand: that of the machine or, in a container, what is left of its limit."""
+"""How much memory is at hand: that of the machine or, in a container, what is left of its limit.
 
+And what becomes of memory that the process frees.
+"""
+
+import ctypes
 import os
 from typing import Optional
 
@@ -11,6 +15,24 @@ _CGROUPS = (  # (limit, use) of versions 2 and 1
         "/sys/fs/cgroup/memory/memory.usage_in_bytes",
     ),
 )
+
+# Parameters of glibc's mallopt, from malloc.h.
+_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
+
+
+def keep_freed_memory() -> None:
+    """Lets the process use the memory of a freed tensor for the next one.
+
+    glibc returns large blocks to the system at once. To get them again costs a page fault for each
+    4 kB: up to a tenth of a training step. Other C libraries are left as they are.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:
+        return
+    mallopt(_MMAP_MAX, 0)
+    mallopt(_ARENA_MAX, 1)
+    mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def available_bytes() -> int:
