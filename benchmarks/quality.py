@@ -11,6 +11,7 @@ quality-PRESET.md (a table: mean and spread over the seeds) and quality-PRESET.p
 import argparse
 import glob
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -232,7 +233,11 @@ def parse(argv: List[str]) -> argparse.Namespace:
 
 
 def main(argv: List[str]) -> int:
-    """Trains and measures one seed after the other; returns the exit code."""
+    """Trains and measures one seed after the other; returns the exit code.
+
+    SIGTERM ends the training too.
+    """
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         plan = Plan(parse(argv))
         for seed in plan.arguments.seeds:

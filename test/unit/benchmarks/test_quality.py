@@ -1,9 +1,12 @@
 """benchmarks/quality.py: its commands, the checkpoints it keeps, its table."""
 
 import os
+import signal
+import subprocess
 import sys
 
 import pytest
+from launching import wait_for
 from paths import ROOT
 from small_runs import make_run, write_checkpoint
 
@@ -51,3 +54,20 @@ def test_chosen_epochs_outlive_the_training_and_are_tabulated(tmp_path):
     text, curves = quality.table(plan)
     assert "| 1 | 2 | 4.50 (4.00 to 5.00) |" in text
     assert curves == {"1-NN error (%)": ([1], [4.5])}
+
+
+def test_sigterm_ends_the_training(tmp_path):
+    child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    code = (
+        "import sys, quality\n"
+        f"quality.Plan.train_command = lambda self, seed: [sys.executable, '-c', {child!r}]\n"
+        f"quality.main(['--out={tmp_path}', '--seeds=1'])"
+    )
+    log = tmp_path / "reference-seed1" / "quality.log"
+    folder = os.path.join(ROOT, "benchmarks")
+    with subprocess.Popen([sys.executable, "-c", code], cwd=folder) as process:
+        wait_for(str(log), "\n")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(log.read_text()), 0)
