@@ -2,8 +2,8 @@
 
 Winograd's minimal filtering, as in Lavin and Gray, "Fast Algorithms for Convolutional Neural
 Networks" (arXiv 1509.09308), here for 5x5 kernels with stride 2. `WinogradProducts` computes the
-same sums as `ops_cpu.CpuProducts`; results differ by rounding only, by about as much as
-those of a plain convolution in single precision differ from exact ones.
+same sums as `ops_cpu.CpuProducts`; results differ by rounding only. In single precision that of 256
+channels is 2e-6 of a result's size (root mean square), six times that of a plain convolution.
 
 In one dimension, 4 neighbouring small positions need 4 * 5 = 20 multiplications by taps. The even
 taps meet every second big position, and the odd taps those between: two convolutions with stride 1,

@@ -44,6 +44,19 @@ def run_main(*arguments, cwd=None, timeout=300, env=None):
     )
 
 
+def run_apart(command_line, folder):
+    """Runs a command that must succeed, in a folder where it finds none of the project's modules."""
+    done = subprocess.run(
+        command_line,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=str(folder),
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def parsed(*arguments):
     """The `Config` of these arguments."""
     values = flags.FlagValues()

@@ -2,13 +2,13 @@
 
 import json
 import os
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from paths import HELPERS
+from programs import run_apart
 from small_runs import make_run
 
 import main
@@ -75,15 +75,7 @@ def loaded(exports, folder, interpreter=sys.executable):
         fed, made = [str(folder / f"{number}-{end}.npz") for end in ("in", "out")]
         np.savez(fed, **inputs)
         words += [str(path), fed, made]
-    done = subprocess.run(
-        [interpreter, LOADER, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=str(folder),
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout
+    run_apart([interpreter, LOADER, *words], folder)
     found = []
     for path in words[2::3]:
         with np.load(path, allow_pickle=False) as file:

@@ -130,6 +130,23 @@ def test_which_layers_are_filtered(graph, monkeypatch, batch, side, made, dtype,
     assert ("Conv2D" not in kinds) == filtered
 
 
+def test_rounding_of_many_channels(graph):
+    """Single precision and minimal filtering, against double precision and TensorFlow's own."""
+
+    def in_precision(chosen, dtype):
+        x, w = [
+            tf.constant(numbers(shape, seed), dtype)
+            for seed, shape in enumerate(([4, 16, 16, 256], [5, 5, 256, 64]))
+        ]
+        return results(chosen.conv, x, w)
+
+    with tf.Session() as session:
+        found = session.run(in_precision(kernels.PRODUCTS["winograd"], tf.float32))
+        exact = session.run(in_precision(kernels.PRODUCTS["native"], tf.float64))
+    for each, reference in zip(found, exact):
+        assert np.sqrt(np.mean((each - reference) ** 2) / np.mean(reference**2)) < 4e-6
+
+
 def test_any_batch_size(graph):
     """The images of one generator call, whose number is unknown when the graph is built."""
     x = tf.placeholder(tf.float32, [None, 4, 3, 2])
