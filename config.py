@@ -123,7 +123,7 @@ class Config(NpuOptions):
     epoch: int = option(25, "Epochs to train.", section="Training", low=1, high=10**6, common=True,
         may_change=True, same_on_all_ranks=True,
         other_names=("epochs", "train_epochs", "num_epochs", "max_epoch", "niter"))
-    batch_size: int = option(64, "Images in a step of each rank.", low=1, high=1 << 16, common=True,
+    batch_size: int = option(64, "Images in a step of each rank.", low=1, high=1 << 16, common=True, in_scripts="N",
         other_names=("train_batch_size", "batchSize"))
     learning_rate: float = option(0.0002, "Adam's learning rate.", low=0, high=1e6,
         other_names=("lr",))
@@ -219,8 +219,10 @@ class Config(NpuOptions):
         "forward convolutions (cpu), with a third of the multiplications (winograd), the same for oneDNN (onednn), or "
         "by what is fastest on this machine.",
         choices=("auto", "native", "cpu", "winograd", "onednn"), may_change=True, same_on_all_ranks=True)
-    profiling: bool = option(False, "Profile the training: with CANN's profiler on an NPU, elsewhere as a timeline.", may_change=True)
-    data_save_path: str = option("./profiling", "Folder of the profiles, and of dumps whose own folder is not given.", path=True, may_change=True)
+    profiling: bool = option(False, "Profile the training: with CANN's profiler on an NPU, elsewhere as a timeline.", may_change=True,
+        npu_key="profiling_mode", in_scripts="True")
+    data_save_path: str = option("./profiling", "Folder of the profiles, and of dumps whose own folder is not given.", path=True, may_change=True,
+        in_scripts="DIR")
     # Which frequencies no flag gave: they were fitted to the length of this run.
     fitted: Tuple[str, ...] = from_dataset((), may_change=True)
 

@@ -47,6 +47,11 @@ class Option:
         may_change: whether a run may be resumed with another value.
         same_on_all_ranks: whether all ranks must agree on it although it may change.
         npu_only: whether only an NPU pays attention to it.
+        npu_key: the key of the NPU's session that it sets, where that is not its own name.
+        npu_accessor: b (bool), i (int) or s (str) where the session gets its value as it is; not
+            every release of the adapter knows such a key.
+        in_scripts: what stands for its value in the help of the launch scripts, which pass it on;
+            "" where they do not take it.
         switch: the option without which it has no effect.
         replaces: the option that has no effect beside this one; a command line takes one of both.
         in_older_runs: its value in the runs of versions without it, where that is not the default.
@@ -67,6 +72,9 @@ class Option:
     may_change: bool = False
     same_on_all_ranks: bool = False
     npu_only: bool = False
+    npu_key: str = ""
+    npu_accessor: str = ""
+    in_scripts: str = ""
     switch: str = ""
     replaces: str = ""
     in_older_runs: Any = None

@@ -112,7 +112,7 @@ def _refuse_unknown(config: Config) -> None:
     asked = {
         "modify_mixlist": config.modify_mixlist not in (None, npu_options.OFF),
         "deterministic": config.deterministic == "on",
-        **{name: getattr(config, name) is not None for name in npu_keys.MAY_BE_UNKNOWN},
+        **dict.fromkeys(npu_keys.sent_as_given(config), True),
     }
     for option, is_asked in asked.items():
         if is_asked and not adapter.knows(option):

@@ -1,4 +1,4 @@
-"""The keys of the NPU's session options: their accessors, and the flag `--npu_option KEY=VALUE`.
+"""The keys of the NPU's session: those that options set, and the flag `--npu_option KEY=VALUE`.
 
 The adapter silently ignores an unknown key or a value under the wrong accessor, so the keys that
 `--npu_option` takes are listed here, as the adapter's `npu_attrs.cc` reads them.
@@ -8,25 +8,8 @@ import difflib
 import re
 from typing import Any, Dict, List, Sequence, Tuple
 
+from config import OPTIONS, Config
 from options import UserError
-
-# Options whose key is their own name and whose value is sent as it is: b (bool), i (int), s (str).
-PLAIN: Dict[str, str] = {
-    "auto_tune_mode": "s",
-    "aoe_mode": "s",
-    "op_select_implmode": "s",
-    "op_precision_mode": "s",
-    "customize_dtypes": "s",
-    "jit_compile": "s",
-    "op_compiler_cache_mode": "s",
-    "op_compiler_cache_dir": "s",
-    "op_debug_config": "s",
-    "hcom_parallel": "b",
-    "hccl_timeout": "i",
-    "session_device_id": "i",
-}
-# Of these, and of two options of the data dump, only the newer releases know some.
-MAY_BE_UNKNOWN = (*PLAIN, "precision_mode_v2", "dump_data", "dump_layer")
 
 # What `--npu_option` takes: keys without a flag of their own.
 OTHERS: Dict[str, str] = {
@@ -75,27 +58,18 @@ OTHERS: Dict[str, str] = {
     "variable_use_1g_huge_page": "i",
     "work_path": "s",
 }
-# Keys that other flags set.
-_FLAGS: Dict[str, str] = {
-    **{name: name for name in MAY_BE_UNKNOWN},
-    "precision_mode": "precision_mode",
-    "modify_mixlist": "modify_mixlist",
-    "deterministic": "deterministic",
-    "enable_dump_debug": "over_dump",
-    "dump_debug_mode": "dump_debug_mode",
-    "enable_dump": "data_dump_flag",
-    "dump_path": "data_dump_path or --over_dump_path",
-    "dump_step": "data_dump_step",
-    "dump_mode": "dump_mode",
-    "profiling_mode": "profiling",
-    "profiling_options": "profiling_options",
-    "iterations_per_loop": "iterations_per_loop",
-    "graph_memory_max_size": "graph_memory_max_size",
-    "variable_memory_max_size": "variable_memory_max_size",
-}
 _SET_BY_PROGRAM = ("use_off_line", "enable_data_pre_proc", "graph_run_mode")
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 _WHOLE = re.compile("[+-]?[0-9]{1,18}")
+
+
+def sent_as_given(config: Config) -> Dict[str, str]:
+    """name -> accessor of the options that the session gets as they were given."""
+    return {
+        name: option.declared.npu_accessor
+        for name, option in OPTIONS.items()
+        if option.declared.npu_accessor and getattr(config, name) is not None
+    }
 
 
 def parse(texts: Sequence[str]) -> List[Tuple[str, str, Any]]:
@@ -125,13 +99,23 @@ def parse(texts: Sequence[str]) -> List[Tuple[str, str, Any]]:
 
 def _answer_to(key: str) -> str:
     """What to do instead of giving a key that is not taken."""
-    if key in _FLAGS:
-        return f"{key} has a flag of its own, --{_FLAGS[key]}"
+    flags = _flags_by_key()
+    if key in flags:
+        return f"{key} has a flag of its own, {' or '.join(flags[key])}"
     if key in _SET_BY_PROGRAM:
         return f"{key} is set by the program itself"
-    near = difflib.get_close_matches(key, [*OTHERS, *_FLAGS], n=3)
+    near = difflib.get_close_matches(key, [*OTHERS, *flags], n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "docs/ascend.md lists the keys"
     return f"unknown key {key!r:.80}; {hint}"
+
+
+def _flags_by_key() -> Dict[str, List[str]]:
+    """The keys that other flags set, with these flags."""
+    found: Dict[str, List[str]] = {}
+    for name, option in OPTIONS.items():
+        if option.declared.npu_only or option.declared.npu_key:
+            found.setdefault(option.declared.npu_key or name, []).append(f"--{option.flag}")
+    return found
 
 
 def _value(key: str, text: str) -> Any:

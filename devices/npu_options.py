@@ -223,8 +223,9 @@ def parameters(
     Returns:
         [(key, accessor, value)]; the accessor is b (bool), i (int) or s (str).
     """
-    mode = "precision_mode" if config.precision_mode_v2 is None else "precision_mode_v2"
-    chosen = [("use_off_line", "b", True), (mode, "s", getattr(config, mode))]
+    chosen: List[Tuple[str, str, Any]] = [("use_off_line", "b", True)]
+    if config.precision_mode_v2 is None:
+        chosen.append(("precision_mode", "s", config.precision_mode))
     if mixlist_path:
         chosen.append(("modify_mixlist", "s", mixlist_path))
     if deterministic:
@@ -243,12 +244,11 @@ def parameters(
             ("enable_data_pre_proc", "b", True),
             ("mix_compile_mode", "b", False),
         ]
-    chosen += [(name, accessor, getattr(config, name)) for name, accessor in npu_keys.PLAIN.items()]
-    chosen += [
-        (name, "s", _text(getattr(config, name)))
-        for name in ("graph_memory_max_size", "variable_memory_max_size")
-    ]
-    chosen = [(key, accessor, value) for key, accessor, value in chosen if value is not None]
+    for name, accessor in npu_keys.sent_as_given(config).items():
+        chosen.append((name, accessor, getattr(config, name)))
+    for name in ("graph_memory_max_size", "variable_memory_max_size"):
+        if getattr(config, name) is not None:
+            chosen.append((name, "s", str(getattr(config, name))))
     for key, accessor, value in npu_keys.parse(config.npu_option):
         if key in [other for other, _, _ in chosen]:
             raise UserError(f"--npu_option: {key} is set by the other options of this run")
@@ -270,14 +270,8 @@ def _dump_parameters(config):
             ("dump_path", "s", dump_folder(config, "data_dump_path")),
             ("dump_step", "s", config.data_dump_step),
             ("dump_mode", "s", config.dump_mode),
-            ("dump_data", "s", config.dump_data),
-            ("dump_layer", "s", config.dump_layer),
         ]
     return chosen
-
-
-def _text(number):
-    return None if number is None else str(number)
 
 
 def without_effect(config: Config, *, used: Sequence[str] = ()) -> List[str]:

@@ -5,6 +5,7 @@ import re
 import textwrap
 from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from config import OPTIONS
 from datasets.registry import DATASETS
 from launch import data
 from options import UserError
@@ -13,35 +14,30 @@ from options import UserError
 OWN = {
     "data_path": (
         "WHERE",
-        f"a data set's name ({', '.join(DATASETS)}, or a folder's in data/), its folder "
-        "(/data/mnist, ./mnist), or the folder above it (/data); default mnist, which is fetched "
-        "where it is missing",
+        f"A data set's name ({', '.join(DATASETS)}, or a folder's in data/), its folder "
+        "(/data/mnist, ./mnist), or the folder above it (/data). The default is mnist, which is "
+        "fetched where it is missing.",
     ),
-    "train_epochs": ("N", "epochs to train instead of the script's own number"),
-    "bind_core": ("True", "bind to this rank's share of the cores (taskset)"),
+    "train_epochs": ("N", "Epochs to train instead of the script's own number."),
+    "bind_core": ("True", "Bind to this rank's share of the cores (taskset)."),
 }
-ONE = {"device_id": ("N", "the device; by default $ASCEND_DEVICE_ID or 0")}
+ONE = {"device_id": ("N", "The device. The default is $ASCEND_DEVICE_ID or 0.")}
 SEVERAL = {
-    "np": ("N", "devices of this machine; 8 unless given"),
+    "np": ("N", "Devices of this machine. The default is 8."),
     "rank_table": (
         "FILE",
-        "Ascend: the devices' addresses (template: configs/rank_table_8p.json); by default "
-        "$RANK_TABLE_FILE. Elsewhere horovodrun starts the processes",
+        "Ascend NPU: The devices' addresses (template: configs/rank_table_8p.json). The default is "
+        "$RANK_TABLE_FILE. On other devices horovodrun starts the processes.",
     ),
 }
 # Those that main.py gets as they are.
 PASSED_ON = {
-    "batch_size": ("N", "images in a step of each device"),
-    "loss_scale": ("SCALE", "Ascend: dynamic, off or a number"),
-    "precision_mode": ("MODE", "Ascend: the mode of mixed precision"),
-    "modify_mixlist": ("FILE", "Ascend: the mixlist file, or off"),
-    "over_dump": ("True", "Ascend: dump operators that overflow"),
-    "over_dump_path": ("DIR", "Ascend: folder of the overflow dump"),
-    "data_dump_flag": ("True", "Ascend: dump the operators' data"),
-    "data_dump_step": ("STEPS", "Ascend: steps to dump, such as 0|5|10-20"),
-    "data_dump_path": ("DIR", "Ascend: folder of the data dump"),
-    "profiling": ("True", "profile the training"),
-    "data_save_path": ("DIR", "folder of the profile"),
+    name: (
+        option.declared.in_scripts,
+        f"Ascend NPU: {option.declared.help}" if option.declared.npu_only else option.declared.help,
+    )
+    for name, option in OPTIONS.items()
+    if option.declared.in_scripts
 }
 # Options of other scripts of the model zoo, and what to give instead.
 ANSWERS = {
@@ -232,7 +228,7 @@ def _usage(script: Script) -> str:
     several = script.devices == "several"
     rows = {**OWN, **PASSED_ON, **(SEVERAL if several else ONE)}
     options = [_option_text(f"--{name}={value}", help) for name, (value, help) in rows.items()]
-    options.append(_option_text("-h, --help", "this text"))
+    options.append(_option_text("-h, --help", "Print this text."))
     return USAGE.format(
         script=script.script,
         epochs=script.epochs,

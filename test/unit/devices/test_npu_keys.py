@@ -180,7 +180,7 @@ def test_a_key_that_another_option_sets(npu_bridge):
 
 
 def test_every_key_is_taken_in_one_way():
-    keys = [*npu_keys.OTHERS, *npu_keys._FLAGS, *npu_keys._SET_BY_PROGRAM]
+    keys = [*npu_keys.OTHERS, *npu_keys._flags_by_key(), *npu_keys._SET_BY_PROGRAM]
     assert len(keys) == len(set(keys))
     assert set(npu_keys.OTHERS.values()) == set("bis")
     assert set(npu_options._MODES_V2.values()) < set(npu_options.PRECISION_MODES)
