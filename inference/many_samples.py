@@ -1,14 +1,15 @@
 """The 1-NN error of so many samples that they are never in memory together.
 
 Samples are drawn and compared block by block; of each test image only the nearest sample so far is
-kept. This is saved after each block, so that an evaluation that was killed goes on where it was.
+kept. This is saved after each block, so that an evaluation that was killed goes on where it was, and
+one of more samples goes on from one of fewer.
 """
 
 import hashlib
 import json
 import os
 import time
-from typing import Tuple
+from typing import Tuple, Union
 
 import numpy as np
 
@@ -38,8 +39,8 @@ def nearest_neighbor_error(run: TrainedRun, reference: ImageSample, classes: np.
         UserError: the state cannot be saved.
     """
     assert reference.images is not None and reference.labels is not None
-    state = _State(run, reference, len(classes))
-    neighbors, first = state.read(reference.images)
+    state = _State(run, reference.images, classes)
+    neighbors, first = state.read()
     progress = _Progress(first, len(classes))
     with run.open_generator() as generator:
         for start in range(first, len(classes), BLOCK):
@@ -48,49 +49,57 @@ def nearest_neighbor_error(run: TrainedRun, reference: ImageSample, classes: np.
             neighbors.add(np.concatenate(pixels), block)
             state.write(neighbors, start + len(block))
             progress.say(start + len(block))
-    state.remove()
     return neighbors.error(reference.labels)
 
 
 class _State:
-    """The file with the nearest samples so far, in the run's folder."""
+    """The file with the nearest samples so far, in the run's folder; one for each comparison."""
 
-    def __init__(self, run: TrainedRun, reference: ImageSample, count: int) -> None:
-        folder = os.path.join(run.config.run_dir, FOLDER)
-        self._path = os.path.join(folder, f"neighbors_{run.checkpoint.step:08d}.npz")
+    def __init__(self, run: TrainedRun, images: np.ndarray, classes: np.ndarray) -> None:
+        self._images, self._classes = images, classes
         self._of = json.dumps(
             {
                 "checkpoint": [run.checkpoint.step, run.checkpoint.state],
                 "batch_norm": run.config.batch_norm,
-                "samples": count,
-                "images": hashlib.sha256(reference.images.tobytes()).hexdigest(),
+                "images": _hash(images.tobytes()),
             },
             sort_keys=True,
         )
+        name = f"neighbors_{run.checkpoint.step:08d}_{_hash(self._of.encode()):.8}.npz"
+        self._path = os.path.join(run.config.run_dir, FOLDER, name)
+        self._holds_more = False  # than this evaluation asks for; it is kept
 
-    def read(self, images: np.ndarray) -> Tuple[NearestNeighbors, int]:
-        """(the neighbors of `images` so far, the number of samples that they come from)."""
-        neighbors = NearestNeighbors(images)
+    def read(self) -> Tuple[NearestNeighbors, int]:
+        """(the neighbors of the images so far, the number of samples that they come from)."""
+        neighbors = NearestNeighbors(self._images)
         if not os.path.isfile(self._path):
             return neighbors, 0
         try:
             found = read_arrays(self._path)
-            if str(found["of"]) == self._of:
+            done = int(found["done"])
+            self._holds_more = str(found["of"]) == self._of and done > len(self._classes)
+            if self._holds_more:
+                return neighbors, 0
+            drawn = _hash(self._classes[: max(done, 0)])
+            if str(found["of"]) == self._of and str(found["classes"]) == drawn:
                 neighbors.nearness[:] = found["nearness"]
                 neighbors.labels[:] = found["labels"]
-                return neighbors, int(found["done"])
+                return neighbors, done
             reason = "of another evaluation"
         except (OSError, KeyError, ValueError) as error:
             reason = f"damaged ({error})"
         utils.warn(f"{self._path}: {reason}: the comparison starts anew")
-        return NearestNeighbors(images), 0
+        return NearestNeighbors(self._images), 0
 
     def write(self, neighbors: NearestNeighbors, done: int) -> None:
+        if self._holds_more:
+            return
         try:
             with utils.atomic_path(self._path) as partial, open(partial, "wb") as file:
                 np.savez(
                     file,
                     of=np.array(self._of),
+                    classes=np.array(_hash(self._classes[:done])),
                     done=np.array(done),
                     nearness=neighbors.nearness,
                     labels=neighbors.labels,
@@ -98,9 +107,9 @@ class _State:
         except OSError as error:
             raise UserError(f"--out_dir: {error}")
 
-    def remove(self) -> None:
-        if os.path.exists(self._path):
-            os.remove(self._path)
+
+def _hash(data: Union[bytes, np.ndarray]) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 class _Progress:

@@ -7,7 +7,7 @@ usage: bash test/run_tests.sh [--all] [PYTEST-ARGUMENT...]
 Chooses or builds the environment (test/env.sh), runs ruff (lint and format), mypy where it is
 installed, and then the tests, one process a core. Exit code 0 only where all of them are clean.
 
-  --all           the slow tests too; without it only those that take seconds
+  --all           the slow tests and the marathons too
   --lint          ruff and mypy alone
   -h, --help      this text
 Whatever else is given goes to pytest, for example: bash test/run_tests.sh -k download -x
@@ -17,7 +17,7 @@ TEXT
 
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-tests=true result=0 chosen=(-m "not slow")
+tests=true result=0 chosen=(-m "not slow and not marathon")
 while [[ $# -gt 0 ]]; do
     case "$1" in
         --all) chosen=() ;;

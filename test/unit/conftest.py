@@ -33,7 +33,13 @@ def graph():
         yield graph
 
 
-@pytest.fixture(params=factory.RELEASES)
+@pytest.fixture(
+    params=[
+        factory.RELEASES[0],
+        *(pytest.param(each, marks=pytest.mark.slow) for each in factory.RELEASES[1:-1]),
+        factory.RELEASES[-1],
+    ]
+)
 def any_release(request):
     """The fake NPU adapter in each of its releases."""
     with factory.adapter(request.param) as npu_bridge:

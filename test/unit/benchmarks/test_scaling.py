@@ -35,6 +35,7 @@ def test_estimate_by_hand(scaling):
     )
 
 
+@pytest.mark.slow
 def test_a_rank_by_itself(scaling, tmp_path, capsys):
     scaling.main(
         [

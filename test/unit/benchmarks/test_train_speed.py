@@ -54,7 +54,7 @@ def test_figures_of_given_times(train_speed, capsys):
     assert lines[5].split() == ["MatMul", "3.0", "ms", "75.0", "%"]
 
 
-@pytest.mark.slow
+@pytest.mark.marathon
 @pytest.mark.parametrize("architecture", ["mnist", "image"])
 def test_the_contestants_take_turns(architecture):
     done = run_script(

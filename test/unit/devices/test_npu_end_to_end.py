@@ -89,6 +89,7 @@ def test_as_a_user_trains_and_resumes(tmp_path):
     assert saved(run)["g_loss_scale/updates_applied"] == 24
 
 
+@pytest.mark.slow
 def test_tensorboard_has_the_loss_scale(tmp_path):
     with factory.adapter(overflow=(2,)):
         code, _ = train_here(tmp_path, "--device=npu", "--summary_freq=3", *EPOCH)
@@ -103,6 +104,7 @@ def test_tensorboard_has_the_loss_scale(tmp_path):
     assert told["g_loss_scale"] == [(3, 2**16), (6, 2**16)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "release, schedule",
     [(release, "--fused_step") for release in factory.RELEASES] + [("r1.15", "--nofused_step")],
@@ -118,6 +120,7 @@ def test_every_release_and_schedule(tmp_path, capsys, release, schedule):
     assert metrics(tmp_path / "run")[-1]["g_loss_scale"] == 2**15
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_one_that_never_stopped(tmp_path):
     with factory.adapter(overflow=(1, 4, 20)):
         train_here(tmp_path / "whole", *(STEADY + EPOCHS))
@@ -131,6 +134,7 @@ def test_a_resumed_run_equals_one_that_never_stopped(tmp_path):
     assert whole["g_loss_scale/updates_applied"] == 23
 
 
+@pytest.mark.slow
 def test_a_skip_that_follows_a_resume_is_said(tmp_path, capsys):
     with factory.adapter(overflow=(1,)):
         train_here(tmp_path, "--device=npu", *EPOCH)
@@ -141,6 +145,7 @@ def test_a_skip_that_follows_a_resume_is_said(tmp_path, capsys):
     assert len(skipped) == 1 and skipped[0].startswith("step 7: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first, second", [("cpu", "npu"), ("npu", "cpu")])
 def test_a_run_moves_to_another_device(tmp_path, capsys, first, second):
     with factory.adapter():
@@ -156,6 +161,7 @@ def test_a_run_moves_to_another_device(tmp_path, capsys, first, second):
         assert saved(tmp_path / "run")["d_loss_scale/updates_tried"] == 6
 
 
+@pytest.mark.slow
 def test_a_rollback_takes_the_scale_back_too(tmp_path, monkeypatch, capsys):
     from training.graph import TrainGraph
 
@@ -176,6 +182,7 @@ def test_a_rollback_takes_the_scale_back_too(tmp_path, monkeypatch, capsys):
     assert [line.split(":")[0] for line in skipped] == ["step 4", "step 3"]
 
 
+@pytest.mark.slow
 def test_off_the_npu_the_run_is_the_same_with_ascend_options(tmp_path, capsys):
     plain = ("--device=cpu", "--seed=5") + tuple(ONE_THREAD) + EPOCH
     _, out = train_here(tmp_path / "a", *plain)

@@ -209,6 +209,7 @@ def test_npus_hold_the_same_after_every_step(tmp_path):
     assert [problem for event in events for problem in event.get("problems", [])] == []
 
 
+@pytest.mark.slow
 def test_npus_train_and_go_on_with_another_number(tmp_path):
     first = trained(  # 6 steps of 2 x 16; rank 0's clock alone says when to save
         tmp_path, "--train_size=192", "--epoch=1", "--seed=3", "--ckpt_minutes=1e-9"
@@ -238,6 +239,7 @@ def test_npus_train_and_go_on_with_another_number(tmp_path):
     assert (found.step, found.state["ranks"], found.state["offset"]) == (18, 1, -6)
 
 
+@pytest.mark.slow
 def test_an_update_that_overflows_on_one_npu_is_skipped_on_all(tmp_path):
     (code, _, errors), _ = trained(tmp_path, "--train_size=64", "--epoch=1", overflow=(1, 5))
     assert code == 0

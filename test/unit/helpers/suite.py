@@ -8,8 +8,9 @@ HARDWARE = "needs hardware: "
 
 
 def pytest_collection_modifyitems(items):
-    """The slow tests come first: one that began last would keep a single core busy at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """The longest tests come first: one that began last would keep a single core busy at the end."""
+    for marker in ("slow", "marathon"):
+        items.sort(key=lambda item: item.get_closest_marker(marker) is None)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -198,7 +198,7 @@ def linked_project(folder):
             os.symlink(os.path.join(ROOT, name), str(folder / name))
 
 
-@pytest.mark.slow
+@pytest.mark.marathon
 def test_commands_run(tmp_path, monkeypatch):
     """In one folder, the README's first: the other documents draw from the run that it trains."""
     linked_project(tmp_path)

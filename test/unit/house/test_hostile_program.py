@@ -81,7 +81,7 @@ def hostile_arguments(draw):
     return [*job, f"--{option.flag}={draw(st.sampled_from(values))}"]
 
 
-@pytest.mark.slow
+@pytest.mark.marathon
 @given(hostile_arguments())
 @settings(max_examples=300, deadline=None, derandomize=True)
 def test_it_works_or_is_one_line(folder, arguments):

@@ -205,6 +205,7 @@ def test_train_then_draw_from_another_folder(tmp_path):
     assert not picture[56:, 28:].any() and picture[:56].any()
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_seed_are_equal(tmp_path):
     logs = []
     for name in ("one", "two"):

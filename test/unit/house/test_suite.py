@@ -17,6 +17,10 @@ def test_quick():
 def test_slow():
     pass
 
+@pytest.mark.marathon
+def test_marathon():
+    pass
+
 def test_skipped():
     pytest.skip({reason!r})
 """
@@ -24,7 +28,7 @@ def test_skipped():
 
 def run_suite(folder, reason, ci):
     (folder / "test_it.py").write_text(TESTS.format(reason=reason))
-    (folder / "pytest.ini").write_text("[pytest]\nmarkers = slow: slow\n")
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n  slow: s\n  marathon: m\n")
     helpers = os.path.join(ROOT, "test", "unit", "helpers")
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-v", "-rs", "-p", "suite", "-p", "no:cacheprovider"],
@@ -49,6 +53,6 @@ def test_a_skipped_test_fails_in_ci_unless_it_needs_hardware(tmp_path, reason, c
     assert ("skipped, which fails in CI" in done.stdout) == bool(code)
 
 
-def test_slow_tests_come_first(tmp_path):
+def test_the_longest_tests_come_first(tmp_path):
     text = run_suite(tmp_path, "", "").stdout
-    assert text.index("test_slow") < text.index("test_quick")
+    assert text.index("test_marathon") < text.index("test_slow") < text.index("test_quick")

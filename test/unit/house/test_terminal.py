@@ -41,7 +41,7 @@ def run_with_log(request):
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.marathon
 def test_a_training(tmp_path, run_with_log):
     """Seen: `>/dev/full` made neither loss curve nor film, `2>&-` was a traceback."""
     flags = ["--train_size=64", "--epoch=1", "--sample_freq=2", "--seed=1", "--device=cpu"]
@@ -53,7 +53,7 @@ def test_a_training(tmp_path, run_with_log):
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 4 + 2
 
 
-@pytest.mark.slow
+@pytest.mark.marathon
 def test_drawing(tmp_path, run_with_log):
     assert train_here(tmp_path, "--train_size=16", "--epoch=1", "--device=cpu")[0] == 0
     flags = ["--dataset=synthetic_mnist", "--device=cpu", "--seeds=1-3", "--generate_format=grid"]

@@ -84,6 +84,7 @@ def test_a_fault_in_one_layer_is_named(trained, tmp_path, capsys, monkeypatch):
     assert lines[-1].startswith("verdict: different: step 1: discriminator/d_h1_conv (error ")
 
 
+@pytest.mark.slow
 def test_a_small_difference_is_within_tolerance(trained, tmp_path, capsys, monkeypatch):
     rounded = train_with(monkeypatch, tmp_path, factor=1.0001)
     code, lines = compared(capsys, copied(trained, tmp_path / "a"), rounded)
@@ -97,6 +98,7 @@ def as_float16(x):
     return round_(x), lambda gradient: round_(65536 * gradient) / 65536
 
 
+@pytest.mark.slow
 def test_mixed_precision_is_within_tolerance_but_for_the_dumps(
     trained, tmp_path, capsys, monkeypatch
 ):
@@ -194,6 +196,7 @@ def test_a_dump_holds_a_step_in_the_order_of_its_computation(trained):
     assert places == sorted(places)
 
 
+@pytest.mark.slow
 def test_without_step_dump_the_graph_is_the_same_and_nothing_is_written(tmp_path):
     code, _ = train_here(tmp_path, *THREE_STEPS, "--step_dump=0")
     assert code == 0 and not os.path.exists(str(tmp_path / "run" / step_dump.FOLDER))

@@ -80,6 +80,7 @@ def test_every_checkpoint_is_measured_and_the_figures_are_reproducible(mnist_run
     assert "one nn error (%)" in text and "step 7, 100 samples" in text
 
 
+@pytest.mark.slow
 def test_a_run_that_saw_the_test_images_has_a_note(mnist_run, tmp_path, capsys, monkeypatch):
     path = tmp_path / "out" / "run" / "FLAGS.json"
     path.write_text(path.read_text().replace('"mnist_split": "train"', '"mnist_split": "all"'))
@@ -90,6 +91,7 @@ def test_a_run_that_saw_the_test_images_has_a_note(mnist_run, tmp_path, capsys, 
     assert "(--mnist_split=all); the accuracy is not that of unseen" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_skipped(mnist_run, tmp_path, capsys):
     part = tmp_path / "out" / "run" / "checkpoint" / "DCGAN.model-3.data-00000-of-00001"
     part.write_bytes(part.read_bytes()[:-1])
@@ -98,6 +100,7 @@ def test_a_damaged_checkpoint_is_skipped(mnist_run, tmp_path, capsys):
     assert "DCGAN.model-3" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_classifier_is_saved_and_a_damaged_file_is_not_used(mnist_run, tmp_path):
     with open_run(mnist_run) as run:
         train, test = eval_data.labeled_splits(run)
@@ -179,6 +182,7 @@ def test_what_torch_fidelity_raises_is_one_line(tmp_path, monkeypatch, capsys, e
     assert results_of(tmp_path)["checkpoints"][0]["frechet"] > 0  # the rest is kept
 
 
+@pytest.mark.slow
 def test_a_training_that_deletes_checkpoints_does_not_end_an_evaluation(
     mnist_run, tmp_path, monkeypatch
 ):
@@ -197,6 +201,7 @@ def test_a_training_that_deletes_checkpoints_does_not_end_an_evaluation(
     assert list(folder.glob(".reading-*")) == []
 
 
+@pytest.mark.slow
 def test_figures_measured_before_a_failure_are_kept(mnist_run, tmp_path, monkeypatch):
     measured = evaluate.measure
     calls = []

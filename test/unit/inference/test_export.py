@@ -108,6 +108,7 @@ def assert_loads(folder, asked, tmp_path, **interpreter):
 EVERYTHING = dict(export=True, freeze=True, freeze_discriminator=True, export_batch_size=COUNT)
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_fresh_process_draws_the_same(exported, tmp_path, architecture):
     folder, asked = exported(architecture, **dict(EVERYTHING, export_format="checkpoint"))

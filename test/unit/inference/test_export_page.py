@@ -42,6 +42,7 @@ def run_python(text, folder):
     run_apart([sys.executable, "-W", "ignore", "-c", text], folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", LOADERS, ids=[f"line-{block.line}" for block in LOADERS])
 def test_a_block_draws_what_the_run_draws(block, project):
     if block.needs == "requirements-onnx.txt" and not export._has_onnx():

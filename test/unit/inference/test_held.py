@@ -25,6 +25,7 @@ def delete_checkpoints(folder):
             os.remove(os.path.join(folder, name))
 
 
+@pytest.mark.slow
 def test_held_checkpoints_outlive_the_training_s(folder):
     with held_checkpoints(folder) as links:
         delete_checkpoints(folder)

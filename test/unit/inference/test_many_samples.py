@@ -32,6 +32,7 @@ def test_block_by_block_equals_at_once(run, capsys):
     assert "1-NN: 64 of 300 samples, 0 min left" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_killed_evaluation_goes_on_where_it_was(run, monkeypatch, capsys):
     add, added = distances.NearestNeighbors.add, []
 
@@ -48,6 +49,20 @@ def test_a_killed_evaluation_goes_on_where_it_was(run, monkeypatch, capsys):
     error = many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES)
     assert "resumed after 128 of 300 samples" in capsys.readouterr().out
     assert error == at_once(run)
-    other = CLASSES[::-1].copy()
-    many_samples.nearest_neighbor_error(run, REFERENCE, other)
-    assert "resumed" not in capsys.readouterr().out  # the state is gone once the figure is there
+
+
+def test_more_samples_go_on_from_fewer_and_fewer_leave_more_in_place(run, capsys):
+    fewer = many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES[:100])
+    assert many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES) == at_once(run)
+    assert "resumed after 100 of 300 samples" in capsys.readouterr().out
+    assert many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES[:100]) == fewer
+    many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES)
+    said = capsys.readouterr()
+    assert "resumed after 300 of 300 samples" in said.out and not said.err
+
+
+def test_samples_of_other_classes_begin_anew(run, capsys):
+    many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES[:100])
+    many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES[::-1].copy())
+    said = capsys.readouterr()
+    assert "resumed" not in said.out and "of another evaluation" in said.err

@@ -64,7 +64,7 @@ def test_a_training_that_fails_ends_it_with_its_exit_code(tmp_path, monkeypatch)
     assert len(calls) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.marathon
 def test_the_script_trains_both_sides_and_compares_them(tmp_path):
     result = subprocess.run(
         [

@@ -258,6 +258,7 @@ def test_uv_knows_a_base_interpreter(project):
 # ---- building it ----
 
 
+@pytest.mark.slow
 def test_building_updating_and_completing(project):
     needs_venv()
     own = project.path(".venv/bin/python")

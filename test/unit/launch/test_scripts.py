@@ -391,7 +391,7 @@ def test_a_real_training(real):
     assert any(name.endswith(".index") for name in os.listdir(real.output("ckpt")))
 
 
-@pytest.mark.slow
+@pytest.mark.marathon
 def test_a_signal_to_a_real_training_leaves_a_checkpoint(real):
     script = real.start(FULL, "--data_path=synthetic_mnist", "--", *SMALL)
     wait_for(real.output("train_0.log"), "Epoch:")

@@ -63,7 +63,9 @@ def placeholders(golden, batch_size):
 
 
 @pytest.mark.parametrize("products", kernels.PRODUCTS.values(), ids=kernels.PRODUCTS.keys())
-@pytest.mark.parametrize("fused", [True, False], ids=["fused", "separate"])
+@pytest.mark.parametrize(
+    "fused", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["fused", "separate"]
+)
 @pytest.mark.parametrize("architecture", sorted(SIZES))
 def test_trajectory(graph, monkeypatch, architecture, fused, products):
     monkeypatch.setattr(ops_cpu, "LEAST_CHANNELS", 1)  # these networks are narrow

@@ -127,6 +127,7 @@ def test_about_half_of_the_images_are_mirrored_the_same_ones_each_time():
     assert np.array_equal(PIXELS, DATASET.read(range(64))[0])  # the set itself is as it was
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "extra",
     [[], ["--nofused_step"], ["--updates=alternating", "--g_updates=1"]],

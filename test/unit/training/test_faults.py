@@ -43,7 +43,7 @@ def kill_at_random(folder, arguments, moments):
     return ended
 
 
-@pytest.mark.slow
+@pytest.mark.marathon
 def test_twenty_kills(tmp_path):
     """kill -9 twenty times; the run that is left equals one that nothing happened to."""
     arguments = ONE_THREAD + [
@@ -69,6 +69,7 @@ def test_twenty_kills(tmp_path):
     assert early < 20
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(tmp_path):
     """No file may grow beyond 40 kB in the second run: the checkpoint, of 100 kB, cannot be written."""
     train_here(tmp_path, "--seed=1", "--train_size=32", "--epoch=1")
@@ -101,6 +102,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(tmp_path):
     assert all(np.array_equal(after[1][name], before[1][name]) for name in before[1])
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_fails_once_is_tried_again(tmp_path, monkeypatch, capsys):
     real, failures = checkpoint.Saver.save, [OSError("No space left on device")]
     monkeypatch.setattr(checkpointer, "SECONDS_BETWEEN_TRIES", 0)
@@ -118,6 +120,7 @@ def _raise(error):
     raise error
 
 
+@pytest.mark.slow
 def test_a_grid_that_cannot_be_written_ends_nothing(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     code, text = train_here(
@@ -131,6 +134,7 @@ def test_a_grid_that_cannot_be_written_ends_nothing(tmp_path, capsys):
     assert capsys.readouterr().err.count("sample grids: cannot be written") == 1
 
 
+@pytest.mark.slow
 def test_reports_that_cannot_be_written_are_said_once(tmp_path, monkeypatch, capsys):
     class Full:
         def write(self, *unused):
@@ -145,6 +149,7 @@ def test_reports_that_cannot_be_written_are_said_once(tmp_path, monkeypatch, cap
     assert capsys.readouterr().err.count("metrics.jsonl: cannot be written") == 1
 
 
+@pytest.mark.slow
 def test_a_log_on_a_full_disk_ends_nothing_and_goes_on_when_there_is_room(tmp_path, monkeypatch):
     """From the first step to the first checkpoint neither output nor errors can be written."""
     real, steps = TrainGraph.run_steps, []
@@ -173,6 +178,7 @@ def test_a_log_on_a_full_disk_ends_nothing_and_goes_on_when_there_is_room(tmp_pa
     assert final_state(tmp_path)[0] == 4
 
 
+@pytest.mark.slow
 def test_a_summary_writer_that_fails_as_that_of_2_x_does_ends_nothing(
     tmp_path, monkeypatch, capsys
 ):
@@ -186,6 +192,7 @@ def test_a_summary_writer_that_fails_as_that_of_2_x_does_ends_nothing(
     assert capsys.readouterr().err.count("TensorBoard: cannot be written") == 1
 
 
+@pytest.mark.slow
 def test_a_folder_that_vanishes_is_made_again(tmp_path):
     code, _ = train_here(
         tmp_path,
@@ -197,6 +204,7 @@ def test_a_folder_that_vanishes_is_made_again(tmp_path):
     assert code == 0 and final_state(tmp_path)[0] == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("still_trains", [True, False])
 def test_a_folder_that_became_another_run_is_left_alone(tmp_path, still_trains):
     """Seen: after `rm -rf` and a second start, the first process wrote into the second one's run."""
@@ -262,6 +270,7 @@ def test_rollback_continues_with_new_random_numbers(tmp_path, bad_loss, capsys):
     assert newest.state["draw"] == 1
 
 
+@pytest.mark.slow
 def test_a_stop_after_a_rollback_beyond_a_damaged_checkpoint_saves(tmp_path, bad_loss):
     bad_loss.append(7)
 
@@ -285,6 +294,7 @@ def test_a_stop_after_a_rollback_beyond_a_damaged_checkpoint_saves(tmp_path, bad
     assert code == 143 and newest.step == 4
 
 
+@pytest.mark.slow
 def test_three_rollbacks_at_most(tmp_path, bad_loss, capsys):
     bad_loss.extend(range(3, 100))
     with pytest.raises(UserError, match="stopped after 3 rollbacks"):

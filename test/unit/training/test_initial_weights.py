@@ -98,6 +98,7 @@ def test_what_counts_is_the_networks(first, tmp_path, there, here, fits):
             check_initial_run(config.replace(**here))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_from_its_own_checkpoint(first, tmp_path):
     other = f"--init_from={first / 'run'}"
     train_from(tmp_path / "whole", "run", other, "--epoch=2")
@@ -106,6 +107,7 @@ def test_a_resumed_run_goes_on_from_its_own_checkpoint(first, tmp_path):
     assert_equal_runs(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_there_again(first, tmp_path):
     other = f"--init_from={first / 'run'}"
     train_from(tmp_path / "whole", "run", other, "--epoch=1")
@@ -125,6 +127,7 @@ def test_a_run_without_checkpoints_is_refused_before_a_folder_is_made(first, tmp
     assert os.listdir(tmp_path) == ["other"]
 
 
+@pytest.mark.slow
 def test_optimizers_that_are_not_there_are_not_passed_over(tmp_path, capsys):
     make_run(tmp_path, "mnist", name="weights", z_dim=8)
     with pytest.raises(UserError, match="--init_from: .* none of which can be used"):

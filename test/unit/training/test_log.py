@@ -39,6 +39,7 @@ def test_the_screen_shows_what_is_asked_and_the_files_have_all(tmp_path, flags, 
     assert [line["step"] for line in metrics if "d_loss" in line] == list(range(1, 13))
 
 
+@pytest.mark.slow
 def test_the_log_goes_on_after_a_resume(tmp_path):
     for epoch in ("--epoch=1", "--epoch=2"):
         train_here(tmp_path, "--train_size=64", epoch, "--log=epochs", "--seed=1")

@@ -38,6 +38,7 @@ def test_constant_builds_no_op(graph):
     assert graph.get_operations() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fused", ["--fused_step", "--nofused_step"])
 def test_a_scheduled_run_resumes_bit_for_bit(tmp_path, fused):
     arguments = ["--lr_schedule=linear", "--d_learning_rate=1e-4", "--epoch=2", fused, *SHORT]

@@ -27,9 +27,9 @@ def interrupted_at(folder, step, *arguments):
     "extra",
     [
         [],
-        ["--nofused_step"],
-        SYNTHETIC,
-        SYNTHETIC + ["--nofused_step"],
+        pytest.param(["--nofused_step"], marks=pytest.mark.slow),
+        pytest.param(SYNTHETIC, marks=pytest.mark.slow),
+        pytest.param(SYNTHETIC + ["--nofused_step"], marks=pytest.mark.slow),
     ],
     ids=["fused", "separate", "pictures-fused", "pictures-separate"],
 )
@@ -69,6 +69,7 @@ def test_a_signal_finishes_the_step_saves_and_exits(tmp_path, number, code):
     assert "Final accuracy" not in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "numbers, code",
     [
@@ -88,6 +89,7 @@ def test_a_closed_terminal_and_a_scheduler_lose_nothing(tmp_path, numbers, code)
     assert ended == code and final_state(tmp_path)[0] == 3 == len(log_lines(text))
 
 
+@pytest.mark.slow
 def test_nohup_stays_in_force(tmp_path):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -103,6 +105,7 @@ def test_nohup_stays_in_force(tmp_path):
     assert code == 0 and final_state(tmp_path)[0] == 4
 
 
+@pytest.mark.slow
 def test_checkpoints_by_the_clock_change_nothing_but_what_a_crash_costs(tmp_path):
     """Every step is saved by the clock; of these the newest two stay, besides those of --ckpt_freq."""
     options = ["--seed=3", "--train_size=128", "--epoch=1", "--ckpt_freq=3", "--max_to_keep=9"]
@@ -121,6 +124,7 @@ def test_checkpoints_by_the_clock_change_nothing_but_what_a_crash_costs(tmp_path
     assert_equal_runs(tmp_path / "without", tmp_path / "with")
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_set_back_does_not_matter(tmp_path, monkeypatch):
     """`time:` of the log used to be -3599."""
     clock = iter(range(10**9, 0, -3600))
@@ -131,6 +135,7 @@ def test_a_clock_that_is_set_back_does_not_matter(tmp_path, monkeypatch):
     assert min(seconds) >= 0 and seconds == sorted(seconds)
 
 
+@pytest.mark.slow
 def test_a_second_signal_stops_at_once(tmp_path):
     child = started(tmp_path, "--epoch=5000")
     while child.poll() is None:  # one of them comes while the first is still being answered
@@ -140,6 +145,7 @@ def test_a_second_signal_stops_at_once(tmp_path):
     assert child.returncode == -signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_counter_time_and_metrics_go_on(tmp_path):
     texts = [
         train_here(tmp_path, "--seed=2", "--train_size=64", "--epoch=" + epochs)[1]
@@ -159,6 +165,7 @@ def test_counter_time_and_metrics_go_on(tmp_path):
     assert all(0 <= line["d_accuracy"] <= 1 for line in steps)
 
 
+@pytest.mark.slow
 def test_resume_takes_the_newest_run_that_fits(tmp_path):
     options = ["--out_dir=" + str(tmp_path), "--train_size=16"]
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
@@ -184,6 +191,7 @@ def test_options_of_another_run_are_refused_with_both_values(tmp_path):
     assert (tmp_path / "run" / "FLAGS.json").read_text() == saved
 
 
+@pytest.mark.slow
 def test_a_second_process_on_one_run_is_refused_and_a_dead_one_holds_nothing(tmp_path):
     first = started(tmp_path, "--epoch=5000", "--seed=1", "--ckpt_freq=1000000")
     second = run_main(
@@ -199,6 +207,7 @@ def test_a_second_process_on_one_run_is_refused_and_a_dead_one_holds_nothing(tmp
     assert code == 130
 
 
+@pytest.mark.slow
 def test_checkpoints_of_another_run_in_a_folder_given_by_itself_are_refused(tmp_path):
     shared = "--checkpoint_dir=" + str(tmp_path / "shared")
     train_here(tmp_path, shared, "--out_name=one", "--seed=1", "--train_size=16", "--epoch=1")
@@ -227,6 +236,7 @@ def test_two_runs_with_one_folder_of_checkpoints_are_refused(tmp_path):
     assert code == 0
 
 
+@pytest.mark.slow
 def test_a_state_that_says_too_little_is_one_line(tmp_path):
     train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=1")
     newest = checkpoint.newest(str(tmp_path / "run" / "checkpoint"), warn=pytest.fail)
@@ -237,6 +247,7 @@ def test_a_state_that_says_too_little_is_one_line(tmp_path):
         train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=2")
 
 
+@pytest.mark.slow
 def test_lines_in_the_metrics_that_are_none_are_left_out(tmp_path):
     train_here(tmp_path, "--seed=1", "--train_size=16", "--epoch=1")
     with open(str(tmp_path / "run" / "metrics.jsonl"), "a") as file:

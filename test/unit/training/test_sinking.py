@@ -75,6 +75,7 @@ def test_a_loop_is_one_run_and_the_training_is_the_same(tmp_path):
     ] == [4, True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "examples, expected", [(128, [4, 8]), (160, [4, 8, 9, 10])], ids=["8 steps", "10 steps"]
 )
@@ -94,6 +95,7 @@ def test_what_is_left_after_the_last_loop_is_made_step_by_step(
     assert len(variables(tmp_path, examples // 16))
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_within_a_loop_goes_on_step_by_step_to_its_end(tmp_path):
     code, _ = train_here(
         tmp_path / "parts",
@@ -124,6 +126,7 @@ def test_a_picture_that_cannot_be_read_within_a_loop_leaves_the_last_checkpoint(
     assert len(variables(tmp_path, step=4))
 
 
+@pytest.mark.slow
 def test_elsewhere_it_has_no_effect_and_says_so(tmp_path, capsys):
     arguments = BY_FOUR[1:] + ("--device=cpu",) + STEPS
     code, out = train_here(tmp_path, *arguments)

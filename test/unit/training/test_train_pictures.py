@@ -60,6 +60,7 @@ def options_of(root, name):
     return json.loads((root / "out" / name / "FLAGS.json").read_text())
 
 
+@pytest.mark.slow
 def test_classes_are_trained_saved_and_drawn(root, capsys):
     assert run(root, "run", labels="folder") == 0
     saved = options_of(root, "run")
@@ -73,14 +74,14 @@ def test_classes_are_trained_saved_and_drawn(root, capsys):
     assert losses(root, "plain") != losses(root, "run")
 
 
-@pytest.mark.slow
+@pytest.mark.marathon
 def test_packed_and_decoded_give_the_same_run(root):
     run(root, "decoded")
     run(root, "packed", cache=str(root / "cache"))
     assert losses(root, "packed") == losses(root, "decoded")
 
 
-@pytest.mark.slow
+@pytest.mark.marathon
 def test_a_resumed_run_sees_the_same_replacements(root):
     (root / "set" / "cat" / "3.png").write_bytes(b"")
     run(root, "whole", max_bad_files="1")
@@ -89,7 +90,7 @@ def test_a_resumed_run_sees_the_same_replacements(root):
     assert losses(root, "parts") == losses(root, "whole")
 
 
-@pytest.mark.slow
+@pytest.mark.marathon
 def test_too_many_bad_files_end_a_run_with_its_checkpoint(root):
     for name in ("cat/3.png", "dog/4.png"):
         (root / "set" / name).write_bytes(b"")
