@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "hel
 from fake_npu import factory  # noqa: E402
 from paths import ROOT  # noqa: E402
 from suite import (  # noqa: E402, F401
+    others_slow,
     pytest_collection_modifyitems,
     pytest_runtest_makereport,
 )
@@ -33,13 +34,7 @@ def graph():
         yield graph
 
 
-@pytest.fixture(
-    params=[
-        factory.RELEASES[0],
-        *(pytest.param(each, marks=pytest.mark.slow) for each in factory.RELEASES[1:-1]),
-        factory.RELEASES[-1],
-    ]
-)
+@pytest.fixture(params=[*others_slow(*factory.RELEASES[:-1]), factory.RELEASES[-1]])
 def any_release(request):
     """The fake NPU adapter in each of its releases."""
     with factory.adapter(request.param) as npu_bridge:

@@ -74,6 +74,7 @@ def test_only_the_next_steps_failure_is_raised():
         monitor.raise_failure()
 
 
+@pytest.mark.slow
 def test_input_that_fails_ends_the_run_in_one_line_and_keeps_its_work(graph, tmp_path, monkeypatch):
     del graph
     config, dataset = open_dataset(SMALL.replace(out_dir=str(tmp_path), out_name="run"))

@@ -7,6 +7,7 @@ check number 3 * step - 2 is the discriminator's.
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from suite import others_slow
 
 import model
 from config import Config
@@ -20,10 +21,15 @@ from training import step as training_step
 SIZES = model.Sizes(8, 8, 1, 2, 3, gf_dim=2, df_dim=2, gfc_dim=4, dfc_dim=4)
 RELEASES_AND_SCHEDULES = pytest.mark.parametrize(
     "any_release, fused",
-    [("r1.3", True), ("r1.9", True), ("r1.15", True), ("r1.15", False)],
+    [
+        ("r1.3", True),
+        pytest.param("r1.9", True, marks=pytest.mark.slow),
+        ("r1.15", True),
+        pytest.param("r1.15", False, marks=pytest.mark.slow),
+    ],
     indirect=["any_release"],
 )
-SCHEDULES = pytest.mark.parametrize("fused", [True, False], ids=["fused", "separate"])
+SCHEDULES = pytest.mark.parametrize("fused", others_slow(True, False), ids=["fused", "separate"])
 
 
 class Training:
@@ -161,9 +167,9 @@ def test_variables_are_saved_ones_under_their_networks_scope(graph, any_release)
     assert all(variable.dtype in (tf.float32, tf.int32, tf.int64) for variable in state)
 
 
-@pytest.mark.parametrize("scale, expected", [("1024", 1024), ("dynamic", 2**16)])
+@pytest.mark.parametrize("scale", others_slow("dynamic", "1024"))
 @SCHEDULES
-def test_without_overflow_nothing_changes(npu_bridge, fused, scale, expected):
+def test_without_overflow_nothing_changes(npu_bridge, fused, scale):
     """A scale that is a power of two only shifts exponents."""
     results = []
     for config in (Config(device="cpu"), Config(device="npu", loss_scale=scale)):
@@ -171,7 +177,7 @@ def test_without_overflow_nothing_changes(npu_bridge, fused, scale, expected):
             training = Training(config, fused=fused)
             values = training.run(5)
             results.append(training.variables("generator/"))
-    assert values["d_loss_scale"] == expected
+    assert values["d_loss_scale"] == (2**16 if scale == "dynamic" else 1024)
     for name, value in results[0].items():
         np.testing.assert_allclose(results[1][name], value, rtol=1e-4, atol=1e-6, err_msg=name)
 
@@ -204,12 +210,12 @@ def test_gradients_that_overflow_by_themselves(graph, npu_bridge, monkeypatch):
 
 @pytest.mark.parametrize(
     "options",
-    [
+    others_slow(
         dict(precision_mode="must_keep_origin_dtype"),
         dict(precision_mode="allow_mix_precision_bf16"),
         dict(precision_mode="allow_fp32_to_bf16"),
         dict(loss_scale="off"),
-    ],
+    ),
 )
 def test_modes_without_a_loss_scale(graph, npu_bridge, options):
     training = Training(Config(device="npu", **options))
@@ -222,26 +228,27 @@ def test_modes_without_a_loss_scale(graph, npu_bridge, options):
 
 @pytest.mark.parametrize(
     "mode",
-    [
+    others_slow(
         "allow_fp32_to_fp16",
         "force_fp16",
         "force_fp32",
         "cube_fp16in_fp32out",
         "allow_mix_precision_fp16",
-    ],
+    ),
 )
 def test_float16_modes_have_one(graph, npu_bridge, mode):
     assert Training(Config(device="npu", precision_mode=mode)).run()["g_loss_scale"] == 2**16
 
 
-@pytest.mark.parametrize("scale, expected", [("1024", 1024), ("dynamic", 2**16)])
-def test_every_mode_has_the_one_that_was_given(graph, npu_bridge, scale, expected):
+@pytest.mark.parametrize("scale", others_slow("1024", "dynamic"))
+def test_every_mode_has_the_one_that_was_given(graph, npu_bridge, scale):
     config = Config(
         device="npu",
         precision_mode="must_keep_origin_dtype",
         loss_scale=scale,
         given=frozenset(["loss_scale"]),
     )
+    expected = 2**16 if scale == "dynamic" else 1024
     assert Training(config).run()["g_loss_scale"] == expected
 
 

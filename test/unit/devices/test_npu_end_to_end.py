@@ -206,6 +206,7 @@ def test_off_the_npu_the_run_is_the_same_with_ascend_options(tmp_path, capsys):
     assert all((first[name] == second[name]).all() for name in first)
 
 
+@pytest.mark.slow
 def test_sampling_takes_the_precision_of_the_run(tmp_path):
     with factory.adapter() as npu_bridge:
         train_here(tmp_path, "--device=npu", "--precision_mode=force_fp16", *EPOCH)

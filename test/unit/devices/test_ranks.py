@@ -198,6 +198,7 @@ def test_a_session_that_fails_ends_one_of_several_ranks_in_one_line():
         raise error
 
 
+@pytest.mark.slow
 def test_npus_hold_the_same_after_every_step(tmp_path):
     words = [sys.executable, os.path.join(HERE, "rank_worker.py"), str(tmp_path), "program", "5"]
     for code, _, errors in finish([start(words, rank, tmp_path) for rank in range(2)]):
@@ -251,6 +252,7 @@ def test_an_update_that_overflows_on_one_npu_is_skipped_on_all(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_what_changes_with_the_number_of_ranks_is_said(tmp_path, capsys):
     train_here(tmp_path, "--train_size=96", "--epoch=1")
     path = next((tmp_path / "run" / "checkpoint").glob("*.json"))

@@ -7,6 +7,11 @@ import pytest
 HARDWARE = "needs hardware: "
 
 
+def others_slow(first, *others):
+    """The values of a parameter: the first one in the everyday tests, the others in the slow ones."""
+    return [first, *(pytest.param(each, marks=pytest.mark.slow) for each in others)]
+
+
 def pytest_collection_modifyitems(items):
     """The longest tests come first: one that began last would keep a single core busy at the end."""
     for marker in ("slow", "marathon"):

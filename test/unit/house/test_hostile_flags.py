@@ -34,6 +34,7 @@ def test_hostile_values(flag):
         assert isinstance(found, Config) or ("\n" not in found and len(found) < 500), arguments
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(FLAGS),
     st.sampled_from(["--", "-", "--no", "---", ""]),

@@ -219,6 +219,7 @@ def test_two_runs_of_one_seed_are_equal(tmp_path):
     assert np.array_equal(*grids)
 
 
+@pytest.mark.slow
 def test_the_drawn_seed_is_printed_and_saved(tmp_path):
     _, text = train_here(tmp_path, "--train_size=32", "--epoch=1")
     seed = re.search(r"^seed: (\d+)$", text, re.MULTILINE).group(1)

@@ -123,6 +123,7 @@ def test_the_classifier_is_saved_and_a_damaged_file_is_not_used(mnist_run, tmp_p
     assert classifier._digest(classifier._read(str(path))) == again.digest
 
 
+@pytest.mark.slow
 def test_features_of_the_discriminator(mnist_run, tmp_path, capsys):
     assert main.run(mnist_run.replace(evaluate="features")) == 0
     (found,) = results_of(tmp_path)["features"]

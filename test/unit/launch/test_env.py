@@ -290,6 +290,7 @@ def test_building_updating_and_completing(project):
     assert path == own and "making" in said
 
 
+@pytest.mark.slow
 def test_two_at_once_build_one_environment(project):
     needs_venv()
     project.environment["DCGAN_BASE_PYTHON"] = sys.executable
@@ -308,6 +309,7 @@ def test_an_update_that_fails_leaves_a_working_environment_in_use(project):
     assert not os.path.exists(project.path(".venv/requirements.txt.installed"))
 
 
+@pytest.mark.slow
 def test_a_build_that_fails_everywhere_is_said_and_returned(project):
     needs_venv()
     project.write("requirements.txt", "not-to-be-had==1\n")

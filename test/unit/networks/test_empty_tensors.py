@@ -9,6 +9,7 @@ import os
 import pytest
 import tensorflow.compat.v1 as tf
 from small_runs import make_run
+from suite import others_slow
 
 import kernels
 import main
@@ -68,9 +69,7 @@ def test_an_op_on_an_empty_tensor_is_found(graph):
 
 
 @pytest.mark.parametrize("products", sorted(kernels.PRODUCTS))
-@pytest.mark.parametrize(
-    "fused", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["fused", "separate"]
-)
+@pytest.mark.parametrize("fused", others_slow(True, False), ids=["fused", "separate"])
 @pytest.mark.parametrize("architecture", sorted(PAIRS))
 def test_training_and_sample_grid(graph, monkeypatch, architecture, fused, products):
     monkeypatch.setattr(ops_cpu, "LEAST_CHANNELS", 1)  # these networks are narrow

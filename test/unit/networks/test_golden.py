@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from golden_runs import SIZES, load_golden
+from suite import others_slow
 
 import kernels
 import model
@@ -62,15 +63,15 @@ def placeholders(golden, batch_size):
     )
 
 
-@pytest.mark.parametrize("products", kernels.PRODUCTS.values(), ids=kernels.PRODUCTS.keys())
 @pytest.mark.parametrize(
-    "fused", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["fused", "separate"]
+    "kind", others_slow("winograd", *sorted({*kernels.PRODUCTS} - {"winograd"}))
 )
+@pytest.mark.parametrize("fused", others_slow(True, False), ids=["fused", "separate"])
 @pytest.mark.parametrize("architecture", sorted(SIZES))
-def test_trajectory(graph, monkeypatch, architecture, fused, products):
+def test_trajectory(graph, monkeypatch, architecture, fused, kind):
     monkeypatch.setattr(ops_cpu, "LEAST_CHANNELS", 1)  # these networks are narrow
     golden = load_golden(architecture)
-    networks = model.build_networks(architecture, SIZES[architecture], products)
+    networks = model.build_networks(architecture, SIZES[architecture], kernels.PRODUCTS[kind])
     batch_size = golden["z"].shape[1]
     batch = placeholders(golden, batch_size)
     d_optimizer, g_optimizer = [

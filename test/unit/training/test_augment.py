@@ -5,6 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from final_states import assert_equal_runs
 from programs import ONE_THREAD, train_here
+from suite import others_slow
 
 import model
 from config import Config
@@ -78,7 +79,7 @@ def test_saturation_0_is_gray_and_contrast_0_halves_the_distance_from_the_mean(g
 
 
 @pytest.mark.parametrize("architecture, channels", [("mnist", 1), ("image", 3)])
-@pytest.mark.parametrize("fused", ["--fused_step", "--nofused_step"])
+@pytest.mark.parametrize("fused", others_slow("--fused_step", "--nofused_step"))
 def test_both_networks_train_with_it(tmp_path, architecture, channels, fused):
     dataset = {"mnist": "synthetic_mnist", "image": "synthetic"}[architecture]
     arguments = ["--augment=diff", "--train_size=32", "--epoch=1", fused, f"--dataset={dataset}"]

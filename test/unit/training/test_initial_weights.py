@@ -53,6 +53,7 @@ def test_the_weights_are_the_other_runs(first, tmp_path, by_name, capsys):
         assert np.array_equal(after[name], value), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taken", [True, False])
 def test_the_optimizers_are_fresh_unless_they_are_asked_for(first, tmp_path, taken):
     _, before = final_state(first)

@@ -19,10 +19,10 @@ RESULT = StepResult({"d_loss": 1.0, "g_loss": 2.0})
 @pytest.mark.parametrize(
     "flags, steps, grids",
     [
-        ([], list(range(1, 13)), 3),
         (["--log_freq=5"], [5, 10], 3),
-        (["--log=epochs", "--log_freq=5"], [4, 8, 12], 0),
-        (["--log=none"], [], 0),
+        pytest.param([], list(range(1, 13)), 3, marks=pytest.mark.slow),
+        pytest.param(["--log=epochs", "--log_freq=5"], [4, 8, 12], 0, marks=pytest.mark.slow),
+        pytest.param(["--log=none"], [], 0, marks=pytest.mark.slow),
     ],
 )
 def test_the_screen_shows_what_is_asked_and_the_files_have_all(tmp_path, flags, steps, grids):

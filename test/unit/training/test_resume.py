@@ -58,7 +58,10 @@ def started(folder, *arguments):
     return child
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    "number, code",
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+)
 def test_a_signal_finishes_the_step_saves_and_exits(tmp_path, number, code):
     child = started(tmp_path, "--epoch=5000")
     child.send_signal(number)
@@ -175,6 +178,7 @@ def test_resume_takes_the_newest_run_that_fits(tmp_path):
     assert [step for step, _, _ in log_lines(text)] == ["2"]
 
 
+@pytest.mark.slow
 def test_options_of_another_run_are_refused_with_both_values(tmp_path):
     same = ["--train_size=16", "--epoch=2"]
     train_here(tmp_path, "--seed=1", *same)
@@ -225,6 +229,7 @@ def test_checkpoints_of_another_run_in_a_folder_given_by_itself_are_refused(tmp_
     assert "seed: 1\n" in text and [step for step, _, _ in log_lines(text)] == ["2"]
 
 
+@pytest.mark.slow
 def test_two_runs_with_one_folder_of_checkpoints_are_refused(tmp_path):
     shared = str(tmp_path / "shared")
     os.mkdir(shared)

@@ -110,6 +110,7 @@ def test_a_run_that_stopped_within_a_loop_goes_on_step_by_step_to_its_end(tmp_pa
     assert len(variables(tmp_path / "parts", step=8))
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_read_within_a_loop_leaves_the_last_checkpoint(
     tmp_path, monkeypatch
 ):

@@ -118,6 +118,7 @@ def test_the_number_of_generator_updates(graph, g_updates, runs):
         np.testing.assert_allclose(weight, other, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fused", [True, False])
 def test_alternating_updates_use_one_half_of_the_batch_each(graph, fused):
     """The other half of the real images changes nothing; D's z is the first half, G's the second."""

@@ -17,6 +17,7 @@ def traces(folder):
     return glob.glob(str(folder / "timeline-*.json"))
 
 
+@pytest.mark.slow
 def test_a_training_is_traced_once_it_is_warm(tmp_path):
     code, out = train_here(
         tmp_path,

@@ -108,6 +108,7 @@ def test_more_than_one_batch_is_needed(root):
         run(root, "run", batch_size=13)
 
 
+@pytest.mark.slow
 def test_a_set_that_has_changed_makes_another_run(root):
     run(root, "run", epoch=1)
     image_files.write(root / "set" / "cat" / "new.png", image_files.colors(20, 24, 99))
