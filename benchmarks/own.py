@@ -47,7 +47,7 @@ def main(schedule, architecture, batch_size):
     device = open_device(config, say=lambda line: None)
     with tf.Graph().as_default(), tf.Session(config=device.session_config) as session:
         build = {"default": default_iteration, "reference": _reference}[schedule]
-        iterate = build(session, config, dataset, device)
+        iterate = build(session, config, dataset, device=device)
         serve(iterate, profile=lambda: _profile(session, iterate))
 
 
@@ -76,7 +76,7 @@ def random_inputs(architecture, batch_size):
     ), dataset
 
 
-def default_iteration(session, config, dataset, device, ranks=SINGLE_PROCESS):
+def default_iteration(session, config, dataset, *, device, ranks=SINGLE_PROCESS):
     """A function that makes one training step, in the default graph."""
     graph = build_train_graph(config=config, dataset=dataset, ranks=ranks, device=device)
     graph.initialize(session)
@@ -84,7 +84,8 @@ def default_iteration(session, config, dataset, device, ranks=SINGLE_PROCESS):
     return lambda: graph.run_steps(session.run)
 
 
-def _reference(session, config, dataset, device):
+def _reference(session, config, dataset, *, device):
+    del device  # the reference has nothing to do with it
     networks = model.build_networks(config.architecture, model.sizes_of(config), ops_cpu.NATIVE)
     shapes = [
         (config.batch_size,) + dataset.image_shape,

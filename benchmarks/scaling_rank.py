@@ -30,7 +30,9 @@ def main(architecture, batch_size, *, threads, turns, steps):
     for name, among in (("together", ranks), ("apart", SINGLE_PROCESS)):
         with tf.Graph().as_default() as graph:
             session = tf.Session(config=device.session_config)
-            steps_of[name] = own.default_iteration(session, config, dataset, device, among)
+            steps_of[name] = own.default_iteration(
+                session, config, dataset, device=device, ranks=among
+            )
     with guarded(ranks), tf.Session(graph=tf.Graph(), config=device.session_config) as session:
         with session.graph.as_default():
             barrier = Barrier(ranks)

@@ -18,7 +18,7 @@ from rank_worker import CONFIG
 import checkpoint
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.marathon,
     pytest.mark.skipif(
         importlib.util.find_spec("horovod") is None,
         reason="Horovod is not installed (bash test/horovod.sh builds it for TensorFlow 1.15)",
