@@ -77,6 +77,7 @@ def test_identical_runs_have_no_difference(trained, tmp_path, capsys):
         assert "<h2>Accuracy alignment</h2>" in page.read()
 
 
+@pytest.mark.slow
 def test_a_fault_in_one_layer_is_named(trained, tmp_path, capsys, monkeypatch):
     faulty = train_with(monkeypatch, tmp_path, factor=1.1)
     code, lines = compared(capsys, copied(trained, tmp_path / "a"), faulty)

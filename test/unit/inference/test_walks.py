@@ -47,6 +47,7 @@ def test_a_sweep_moves_one_coordinate(z_dist, lowest, highest):
         assert classes == [dimension % 10] * walks.STEPS
 
 
+@pytest.mark.slow
 @BOTH
 def test_visualize(tmp_path, architecture, monkeypatch):
     monkeypatch.setattr(walks, "STEPS", 9)

@@ -68,7 +68,9 @@ def test_an_op_on_an_empty_tensor_is_found(graph):
     assert ops_on_empty_tensors(graph) == ["ConcatV2 joined"]
 
 
-@pytest.mark.parametrize("products", sorted(kernels.PRODUCTS))
+@pytest.mark.parametrize(
+    "products", others_slow("winograd", *sorted({*kernels.PRODUCTS} - {"winograd"}))
+)
 @pytest.mark.parametrize("fused", others_slow(True, False), ids=["fused", "separate"])
 @pytest.mark.parametrize("architecture", sorted(PAIRS))
 def test_training_and_sample_grid(graph, monkeypatch, architecture, fused, products):

@@ -78,7 +78,10 @@ def test_saturation_0_is_gray_and_contrast_0_halves_the_distance_from_the_mean(g
     np.testing.assert_allclose(half, without_hole((images + mean) / 2), atol=1e-6)
 
 
-@pytest.mark.parametrize("architecture, channels", [("mnist", 1), ("image", 3)])
+@pytest.mark.parametrize(
+    "architecture, channels",
+    [("image", 3), pytest.param("mnist", 1, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("fused", others_slow("--fused_step", "--nofused_step"))
 def test_both_networks_train_with_it(tmp_path, architecture, channels, fused):
     dataset = {"mnist": "synthetic_mnist", "image": "synthetic"}[architecture]

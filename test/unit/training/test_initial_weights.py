@@ -9,6 +9,7 @@ import pytest
 from final_states import assert_equal_runs, final_state
 from programs import ONE_THREAD, SMALL, parsed, train_here
 from small_runs import make_run
+from suite import others_slow
 
 import main
 from config import Config
@@ -40,7 +41,7 @@ def weights(values):
     return {name: values[name] for name in names if "Adam" not in name}
 
 
-@pytest.mark.parametrize("by_name", [True, False])
+@pytest.mark.parametrize("by_name", others_slow(True, False))
 def test_the_weights_are_the_other_runs(first, tmp_path, by_name, capsys):
     _, before = final_state(first)
     other = "run" if by_name else str(first / "run")

@@ -41,6 +41,7 @@ def test_without_tensorboard_there_are_none(monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("TensorBoard: no HPARAMS: ")
 
 
+@pytest.mark.slow
 def test_tensorboard_has_scalars_and_histograms_and_pictures_if_asked(tmp_path):
     train_here(
         tmp_path,
