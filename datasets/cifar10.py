@@ -9,6 +9,7 @@ import os
 import numpy as np
 
 from datasets.dataset import ArrayDataset
+from datasets.fetched import fetched_folder
 from options import UserError
 from system.regular_file import open_regular
 
@@ -31,23 +32,25 @@ _RECORD = 1 + 3 * SIDE * SIDE
 
 
 def open_cifar10(config):
-    """The training images in --data_path, or in --data_dir, as a labelled `Dataset`.
+    """The training images in --data_path, or in --data_dir, fetched if need be, with labels.
 
     The five data_batch files are in that folder or in its folder `cifar-10-batches-bin`.
 
     Raises:
         UserError: a file is missing or not what its name says.
     """
-    folder = config.data_path or os.path.join(config.data_dir, "cifar10")
-    inner = os.path.join(folder, NAME)
-    records = np.concatenate(
-        [_read(os.path.join(inner if os.path.isdir(inner) else folder, name)) for name in FILES]
-    )
+    folder = config.data_path or fetched_folder(config)
+    records = np.concatenate([_read(_find(folder, name)) for name in FILES])
     planes = records[:, 1:].reshape(-1, 3, SIDE, SIDE)
     images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
     return ArrayDataset(
         images, records[:, 0], name="cifar10", architecture="image", class_names=CLASS_NAMES
     )
+
+
+def _find(folder, name):
+    inner = os.path.join(folder, NAME, name)
+    return inner if os.path.exists(inner) else os.path.join(folder, name)
 
 
 def _read(path):

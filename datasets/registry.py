@@ -31,7 +31,7 @@ class Row(NamedTuple):
 DATASETS = {
     "mnist": Row("mnist.open_mnist", size=(28, 28, 1), download="12 MB"),
     "fashion_mnist": Row("mnist.open_mnist", size=(28, 28, 1), download="31 MB"),
-    "cifar10": Row("cifar10.open_cifar10", size=(32, 32, 3)),
+    "cifar10": Row("cifar10.open_cifar10", size=(32, 32, 3), download="170 MB"),
     # 108 pixels are the face in the aligned images, as the reference crops it.
     "celebA": Row("folder.open_celeba", crop=108, is_folder=True, download="1.4 GB"),
     "lsun": Row("lsun.open_lsun", is_folder=True, download="2.4 to 46 GB a category"),

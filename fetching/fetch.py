@@ -30,7 +30,7 @@ class Network(NamedTuple):
     backoff_s: float = 1  # doubled from attempt to attempt
     stall_s: float = 30  # the next mirror is tried after less than stall_bytes in this time
     stall_bytes: int = 1 << 16
-    command_s: float = 300  # npm
+    command_s: float = 300  # npm, apt-get
 
 
 class SourceFailed(Exception):
@@ -51,6 +51,8 @@ def from_mirrors(
     recipe: Recipe, missing: Sequence[File], *, root: str, net: Network, reasons: List[str]
 ) -> Sequence[File]:
     """A source: mirrors over HTTP. One that cannot be reached is not asked for a second file."""
+    if recipe.archive:
+        return missing
     unreachable = set()
     for index, file in enumerate(missing):
         for mirror in recipe.mirrors:

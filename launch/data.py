@@ -9,7 +9,7 @@ from datasets.registry import DATASETS
 from launch.console import ROOT
 from options import UserError
 
-FETCHED_BY_PART = ("mnist", "fashion_mnist")  # main.py fetches what such a folder lacks
+FETCHED_BY_PART = ("mnist", "fashion_mnist", "cifar10")  # main.py fetches what such a folder lacks
 IMAGE_DEPTH = 3  # how deep images may lie in a folder, as celebA's do
 FILES = (".zip", ".mdb", ".lmdb")  # sets that are one file
 NAMES = ", ".join(DATASETS)

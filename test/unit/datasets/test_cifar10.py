@@ -29,7 +29,7 @@ def write_cifar10(folder, count=4):
 @pytest.mark.parametrize("below", ["", cifar10.NAME])
 def test_cifar10(tmp_path, below):
     pixels, labels = write_cifar10(tmp_path / "cifar10" / below)
-    config, dataset = open_dataset(Config(dataset="cifar10", data_dir=str(tmp_path)))
+    config, dataset = open_dataset(Config(dataset="cifar10", data_path=str(tmp_path / "cifar10")))
     got, one_hot = dataset.read(np.array([7, 0, 13]))
     assert got.dtype == np.uint8 and np.array_equal(got, pixels[[7, 0, 13]])
     assert one_hot.argmax(1).tolist() == labels[[7, 0, 13]].tolist() and one_hot.sum() == 3
@@ -50,7 +50,7 @@ def test_damaged_cifar10_is_named(tmp_path, damage, part):
     write_cifar10(tmp_path / "cifar10")
     damage(tmp_path / "cifar10" / "data_batch_3.bin")
     with pytest.raises(UserError) as error:
-        open_dataset(Config(dataset="cifar10", data_dir=str(tmp_path)))
+        open_dataset(Config(dataset="cifar10", data_path=str(tmp_path / "cifar10")))
     assert "data_batch_3.bin" in str(error.value) and part in str(error.value)
 
 
@@ -60,7 +60,9 @@ def test_damaged_cifar10_is_named(tmp_path, damage, part):
 def test_sizes_other_than_the_sets_own_are_refused(tmp_path, flag, value):
     write_cifar10(tmp_path / "cifar10")
     with pytest.raises(UserError, match=f"^--{flag}: cifar10 images are 32x32x3"):
-        open_dataset(Config(dataset="cifar10", data_dir=str(tmp_path), **{flag: value}))
+        open_dataset(
+            Config(dataset="cifar10", data_path=str(tmp_path / "cifar10"), **{flag: value})
+        )
 
 
 def test_fashion_mnist(tmp_path):

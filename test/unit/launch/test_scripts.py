@@ -201,7 +201,7 @@ def test_a_bad_variable_is_one_line_and_loses_nothing(project, variable, value):
             "d",
             "d/cifar-10-batches-bin",
         ),
-        (["d/cifar10/cifar-10-batches-bin/data_batch_1.bin"], "d", "cifar10", "d", "d/cifar10"),
+        (["d/cifar10/cifar-10-batches-bin/data_batch_1.bin"], "d", "cifar10", "d", None),
     ],
 )
 def test_data_path(project, made, given, name, data_dir, data_path):

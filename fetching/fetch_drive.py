@@ -1,0 +1,38 @@
+"""A source for `fetch`: Google Drive, by the program gdown."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from typing import List, Sequence
+
+import utils
+from fetching.fetch import Network, SourceFailed, install
+from fetching.verify import File, Recipe
+
+
+def from_drive(
+    recipe: Recipe, missing: Sequence[File], *, root: str, net: Network, reasons: List[str]
+) -> Sequence[File]:
+    """A source: the one file of a recipe on Google Drive, with gdown if that is installed."""
+    del net  # gdown has its own patience
+    if not recipe.drive_id:
+        return missing
+    (file,) = missing
+    copy = os.path.join(root, file.name + ".gdown")
+    program = (
+        "import sys, gdown; "
+        "sys.exit(not gdown.download(id=sys.argv[1], output=sys.argv[2], resume=True))"
+    )
+    try:
+        if importlib.util.find_spec("gdown") is None:
+            raise SourceFailed("gdown is not installed (pip install -r requirements-optional.txt)")
+        utils.warn(f"{file.name} ({utils.format_bytes(file.size)}) from Google Drive")
+        code = subprocess.run([sys.executable, "-c", program, recipe.drive_id, copy]).returncode
+        if code or not os.path.exists(copy):
+            raise SourceFailed(f"gdown ended with exit code {code}, see its message")
+        install(copy, os.path.join(root, file.name), file.sha256)
+    except SourceFailed as error:
+        reasons.append(f"Google Drive {recipe.drive_id}: {error}")
+        return missing
+    return []
