@@ -1,11 +1,14 @@
-"""Image quality on MNIST: trains a recipe for several seeds and measures chosen epochs.
+"""Image quality: trains a recipe for several seeds and measures chosen epochs.
 
     python benchmarks/quality.py --preset=reference --seeds=1,2,3 --epochs=25 --measure=1,5,10,25
     python benchmarks/quality.py --preset=paper_mnist --epochs=200 --measure=25,50,100,200 --held_out
+    python benchmarks/quality.py --dataset=cifar10 --epochs=10 --measure=5,10 --samples=25000 \\
+        --g_updates=1
 
-It runs `main.py --train` and `main.py --evaluate=all` and nothing else. After a kill, the same
-command goes on: trainings resume at their last checkpoint, and what was measured is kept. It writes
-quality-PRESET.md (a table: mean and spread over the seeds) and quality-PRESET.png into --out.
+It runs `main.py --train` and `main.py --evaluate=all` and nothing else; flags that it does not know
+go to the training. After a kill, the same command goes on: trainings resume at their last
+checkpoint, and what was measured is kept. It writes quality-NAME.md (a table: mean and spread over
+the seeds) and quality-NAME.png into --out. NAME is the preset, and the data set if it is not MNIST.
 """
 
 import argparse
@@ -16,38 +19,60 @@ import statistics
 import subprocess
 import sys
 import time
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 import checkpoint  # noqa: E402
+import main as trainer  # noqa: E402
 import utils  # noqa: E402
-from config import OPTIONS  # noqa: E402
-from flags_file import read_preset  # noqa: E402
 from inference import results  # noqa: E402
+from inference.metrics import METRICS  # noqa: E402
 from options import UserError  # noqa: E402
 
-TRAIN_IMAGES = 60_000
 MEASURED = "measured"  # folder of the chosen epochs' checkpoints, in a run's folder
 SECONDS_BETWEEN_LOOKS = 2.0
-FIGURES = ("one_nn_error", "label_agreement", "frechet")
+
+
+class Row(NamedTuple):
+    """A data set that can be measured."""
+
+    images: int  # for training
+    figures: Tuple[str, ...]  # the columns of the table
+    flags: Tuple[str, ...] = ()  # that choose those images
+
+
+_LABELED = Row(
+    60_000, ("one_nn_error", "label_agreement", "frechet", "kid"), ("--mnist_split=train",)
+)
+SETS = {
+    "mnist": _LABELED,
+    "fashion_mnist": _LABELED,
+    "cifar10": Row(50_000, ("frechet", "kid")),
+}
 
 
 class Plan:
     """What is trained and measured.
 
     Attributes:
+        recipe: the flags of the training that do not depend on the seed.
+        name: of the table, and before the seed that of the runs.
         steps: epoch -> the training step at its end, of the epochs to measure.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
-        preset = {} if arguments.preset == "reference" else read_preset(arguments.preset)
-        size = arguments.train_size or preset.get("train_size") or TRAIN_IMAGES
-        batch = preset.get("batch_size") or OPTIONS["batch_size"].default
-        self.batch_norm = arguments.batch_norm or preset.get("batch_norm") or "moving"
-        self.steps_per_epoch = min(size, TRAIN_IMAGES) // batch
+        self.row = SETS[arguments.dataset]
+        other = "" if arguments.dataset == "mnist" else f"-{arguments.dataset}"
+        self.name = arguments.preset + other
+        recipe = [] if arguments.preset == "reference" else [f"--config={arguments.preset}"]
+        self.recipe = [*recipe, f"--dataset={arguments.dataset}", *self.row.flags, *arguments.flags]
+        config = trainer.parse(["--train", *self.recipe])
+        self.batch_norm = arguments.batch_norm or config.batch_norm
+        images = min(config.train_size or self.row.images, self.row.images)
+        self.steps_per_epoch = images // config.batch_size
         self.steps = {epoch: epoch * self.steps_per_epoch for epoch in arguments.measure}
 
     def run_dir(self, seed: int) -> str:
@@ -55,19 +80,12 @@ class Plan:
         return os.path.join(self.arguments.out, self._name(seed))
 
     def _name(self, seed: int) -> str:
-        return f"{self.arguments.preset}-seed{seed}"
+        return f"{self.name}-seed{seed}"
 
     def train_command(self, seed: int) -> List[str]:
         """The command that trains a seed, or goes on with it."""
-        recipe = (
-            [] if self.arguments.preset == "reference" else [f"--config={self.arguments.preset}"]
-        )
-        size = self.arguments.train_size
         return [
-            *self._common(seed, "--train", *recipe),
-            "--dataset=mnist",
-            "--mnist_split=train",
-            *([f"--train_size={size}"] if size else []),
+            *self._common(seed, "--train", *self.recipe),
             f"--epoch={self.arguments.epochs}",
             f"--seed={seed}",
             f"--ckpt_freq={self.steps_per_epoch}",
@@ -165,28 +183,33 @@ def measure(plan: Plan, seed: int) -> None:
 def table(plan: Plan) -> Tuple[str, Dict[str, Any]]:
     """(a Markdown table of what was measured so far, the curves of its means)."""
     lines = [
-        f"`{plan.arguments.preset}`, seeds {plan.arguments.seeds}, {plan.arguments.samples} samples, "
+        f"`{' '.join(plan.recipe)}`, seeds {plan.arguments.seeds}, {plan.arguments.samples} samples, "
         f"compared with the {plan.split} images, batch norm {plan.batch_norm}",
         "",
         "| Epoch | Seeds | "
-        + " | ".join(f"{name}: mean (lowest to highest)" for name in FIGURES)
+        + " | ".join(f"{name}: mean (lowest to highest)" for name in plan.row.figures)
         + " |",
-        "|---" * (2 + len(FIGURES)) + "|",
+        "|---" * (2 + len(plan.row.figures)) + "|",
     ]
     per_seed = [entries_of(plan, seed) for seed in plan.arguments.seeds]
     curves: Dict[str, Any] = {}
     for epoch in sorted(plan.steps):
         entries = [each[epoch] for each in per_seed if epoch in each]
         cells = []
-        for name in FIGURES:
+        for name in plan.row.figures:
             values = [entry[name] for entry in entries if name in entry]
             cells.append(_cell(values))
-            if values and name == "one_nn_error":
-                epochs, means = curves.setdefault("1-NN error (%)", ([], []))
+            if values and name == plan.row.figures[0]:
+                epochs, means = curves.setdefault(_title(name), ([], []))
                 epochs.append(epoch)
                 means.append(statistics.mean(values))
         lines.append(f"| {epoch} | {len(entries)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n", curves
+
+
+def _title(name: str) -> str:
+    metric = METRICS[name]
+    return f"{metric.label} ({metric.unit})" if metric.unit else metric.label
 
 
 def _cell(values: List[float]) -> str:
@@ -198,12 +221,10 @@ def _cell(values: List[float]) -> str:
 def write(plan: Plan) -> None:
     """Writes the table and the curve of what was measured so far."""
     text, curves = table(plan)
-    path = os.path.join(plan.arguments.out, f"quality-{plan.arguments.preset}")
+    path = os.path.join(plan.arguments.out, f"quality-{plan.name}")
     utils.write_text(path + ".md", text)
     if curves:
-        utils.plot_curves(
-            path + ".png", curves, xlabel="epoch", ylabel="%", title=plan.arguments.preset
-        )
+        utils.plot_curves(path + ".png", curves, xlabel="epoch", ylabel="mean", title=plan.name)
     print(text)
 
 
@@ -213,22 +234,24 @@ def parse(argv: List[str]) -> argparse.Namespace:
     def numbers(text):
         return [int(number) for number in text.split(",")]
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--preset", default="reference", help="reference, or of configs/presets")
+    parser.add_argument("--dataset", default="mnist", choices=sorted(SETS))
     parser.add_argument("--seeds", type=numbers, default=[1, 2, 3])
     parser.add_argument("--epochs", type=int, default=25, help="to train")
     parser.add_argument("--measure", type=numbers, default=[1, 5, 10, 25], help="epochs to measure")
     parser.add_argument("--samples", type=int, default=50_000)
     parser.add_argument("--batch_norm", default="", help="the default is the preset's")
-    parser.add_argument("--train_size", type=int, default=0, help="images to train on")
     parser.add_argument(
         "--held_out", action="store_true", help="compare with training images that are left out"
     )
-    parser.add_argument("--data_path", default="", help="the folder of MNIST")
+    parser.add_argument("--data_path", default="", help="the folder of the data set")
     parser.add_argument("--out", default="out/quality", type=os.path.abspath)
-    arguments = parser.parse_args(argv)
+    arguments, arguments.flags = parser.parse_known_args(argv)
     if max(arguments.measure) > arguments.epochs:
         parser.error(f"--measure: epoch {max(arguments.measure)} is beyond --epochs")
+    if arguments.held_out and not SETS[arguments.dataset].flags:
+        parser.error(f"--held_out: {arguments.dataset} is compared with its training images")
     return arguments
 
 

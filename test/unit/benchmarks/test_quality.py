@@ -35,6 +35,36 @@ def test_the_commands_are_those_of_main(tmp_path, preset):
     assert asked.batch_norm == config.batch_norm
 
 
+def test_other_sets_and_flags_of_the_training(tmp_path):
+    flags = ["--g_updates=1", "--batch_size=100"]
+    plan = plan_of(tmp_path, "--dataset=cifar10", "--measure=2", "--epochs=2", *flags)
+    config = main.parse(plan.train_command(1)[1:])
+    assert (config.dataset, config.g_updates, config.epoch) == ("cifar10", 1, 2)
+    assert plan.steps == {2: 1000}
+    assert plan.run_dir(1) == str(tmp_path / "reference-cifar10-seed1")
+    assert "| 2 | 0 | not measured | not measured |" in quality.table(plan)[0]
+
+
+@pytest.mark.parametrize(
+    "arguments, reason",
+    [
+        (["--dataset=cifar10", "--held_out"], "--held_out: cifar10 is compared"),
+        (["--measure=3", "--epochs=2"], "--measure: epoch 3 is beyond --epochs"),
+        (["--dataset=lsun"], "invalid choice: 'lsun'"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(capsys, arguments, reason):
+    with pytest.raises(SystemExit):
+        quality.parse(arguments)
+    assert reason in capsys.readouterr().err
+
+
+def test_an_unknown_flag_is_one_line(capsys, tmp_path):
+    assert quality.main([f"--out={tmp_path}", "--sedes=1"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("quality.py: Unknown command line flag 'sedes'")
+
+
 def test_chosen_epochs_outlive_the_training_and_are_tabulated(tmp_path):
     plan = plan_of(tmp_path, "--measure=1,2", "--epochs=2")
     asked = make_run(tmp_path, "mnist", steps=(), name="reference-seed1")
