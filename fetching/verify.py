@@ -37,7 +37,8 @@ class Recipe(NamedTuple):
     folder: str = ""  # the files' folder in the archive; they are also accepted there
     npm: str = ""  # a package that holds the files, unpacked
     npm_form: str = "data"  # how it holds them: a row of `packages.FORMS`
-    debian: str = ""  # a package that holds them as .gz in /usr/share/datasets
+    debian: str = ""  # a package that holds them as .gz
+    debian_folder: str = ""  # where, without the first slash
     drive_id: str = ""  # of the one file on Google Drive
     unpacked: str = ""  # the folder inside the zip; "": the files are used as they are
     images: int = 0  # JPEG files in that folder; 0: it is an LMDB

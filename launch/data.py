@@ -9,7 +9,7 @@ from datasets.registry import DATASETS
 from launch.console import ROOT
 from options import UserError
 
-FETCHED_BY_PART = ("mnist", "fashion_mnist", "cifar10")  # main.py fetches what such a folder lacks
+FETCHED_BY_PART = ("mnist", "fashion_mnist")  # main.py fetches what such a folder lacks
 IMAGE_DEPTH = 3  # how deep images may lie in a folder, as celebA's do
 FILES = (".zip", ".mdb", ".lmdb")  # sets that are one file
 NAMES = ", ".join(DATASETS)
@@ -83,7 +83,10 @@ def _kind(folder: str, name: str) -> Optional[str]:
     """The data set whose files are in a folder, the folder's name for images; None for neither."""
     if glob.glob(os.path.join(glob.escape(folder), "*-idx[13]-ubyte*")):
         return "fashion_mnist" if "fashion" in name.lower() else "mnist"
-    if "data_batch_1.bin" in _files(folder, depth=2):
+    cifar10 = {f"data_batch_{number}.bin" for number in range(1, 6)}.intersection(
+        _files(folder, depth=2)
+    )
+    if len(cifar10) == 5 or cifar10 and name != "cifar10":  # main.py fetches what cifar10/ lacks
         return "cifar10"
     is_image = any(
         file.lower().endswith(IMAGE_SUFFIXES) or file == "data.mdb"

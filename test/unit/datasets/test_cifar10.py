@@ -37,6 +37,16 @@ def test_cifar10(tmp_path, below):
     assert (config.output_height, config.output_width, config.channels) == (32, 32, 3)
 
 
+def test_cifar10_in_the_data_folder_is_verified_or_fetched(tmp_path, monkeypatch):
+    write_cifar10(tmp_path / "fetched")
+    asked = []
+    monkeypatch.setattr(
+        "download.ensure", lambda *what: asked.append(what) or str(tmp_path / "fetched")
+    )
+    _, dataset = open_dataset(Config(dataset="cifar10", data_dir=str(tmp_path)))
+    assert asked == [("cifar10", str(tmp_path))] and dataset.num_examples == 20
+
+
 @pytest.mark.parametrize(
     "damage, part",
     [

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import zipfile
 
@@ -170,6 +171,68 @@ def test_the_next_source_brings_what_one_lacks(tmp_path, site, monkeypatch):
     ensure(tmp_path, NOWHERE)
 
 
+# A set whose mirrors have one .tar.gz
+
+
+RECORDS = {f"data_batch_{number}.bin": noise(900, number) for number in (1, 2)}
+
+
+def records_recipe(*mirrors):
+    """(the recipe of a set as CIFAR-10, its archive)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as packed:
+        for name, body in RECORDS.items():
+            info = tarfile.TarInfo("batches/" + name)
+            info.size = len(body)
+            packed.addfile(info, io.BytesIO(body))
+    body = buffer.getvalue()
+    recipe = verify.Recipe(
+        files=tuple(fetch.File(name, len(body), sha256(body)) for name, body in RECORDS.items()),
+        mirrors=mirrors,
+        archive=fetch.File("all.tar.gz", len(body), sha256(body)),
+        folder="batches",
+    )
+    return recipe, body
+
+
+def test_records_come_out_of_the_archive(tmp_path, site):
+    address = site.mirror("a", {"all.tar.gz": records_recipe()[1]})
+    folder = ensure(tmp_path, records_recipe(address)[0])
+    assert visible(folder) == sorted([*RECORDS, "all.tar.gz"])
+    ensure(tmp_path, records_recipe()[0])
+
+
+@pytest.mark.parametrize("below", ["", "batches"])
+def test_records_that_are_there_are_used(tmp_path, below):
+    folder = tmp_path / "digits"
+    place(folder / below, RECORDS)
+    assert ensure(tmp_path, records_recipe()[0]) == str(folder)
+
+
+def test_an_archive_placed_by_hand_is_unpacked_and_needs_no_room_of_its_own(tmp_path, monkeypatch):
+    recipe, body = records_recipe()
+    folder = place(tmp_path / "digits", {"all.tar.gz": body})
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: shutil_usage(free=1800))
+    ensure(tmp_path, recipe)
+    assert visible(folder) == sorted([*RECORDS, "all.tar.gz"])
+
+
+def test_a_broken_archive_is_named_and_kept(tmp_path, site):
+    recipe, body = records_recipe(site.mirror("a", {"all.tar.gz": records_recipe()[1]}))
+    folder = place(tmp_path / "digits", {"all.tar.gz": b"my own"})
+    with pytest.raises(download.DownloadError, match="all.tar.gz is not the right file: sha256"):
+        ensure(tmp_path, recipe)
+    assert (folder / "all.tar.gz").read_bytes() == b"my own" and site.requests == []
+    ensure(tmp_path, recipe, repair=True)
+    assert (folder / "all.tar.gz.broken").read_bytes() == b"my own"
+    assert (folder / "all.tar.gz").read_bytes() == body
+
+
+def test_an_archive_that_nobody_gives_may_be_placed_or_its_files(tmp_path):
+    with pytest.raises(download.DownloadError, match=r"place all.tar.gz \(sha256 \w+\), or these "):
+        ensure(tmp_path, records_recipe()[0])
+
+
 def test_a_full_disk_is_an_error_before_anything_is_fetched(tmp_path, site, monkeypatch):
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _: shutil_usage(free=1000))
     with pytest.raises(download.DownloadError) as caught:
@@ -189,7 +252,7 @@ def test_a_disk_that_fills_up_is_one_line(tmp_path, site):
     with pytest.raises(download.DownloadError) as caught:
         ensure(tmp_path, digits_recipe(site.mirror("a", PACKED)))
     assert str(caught.value) == (
-        "the disk of {} is full; what was fetched is kept: make room, then run again".format(
+        "the disk of {} is full; complete files and NAME.part are kept: make room, then run again".format(
             tmp_path / "digits"
         )
     )

@@ -5,8 +5,10 @@ import io
 import json
 import os
 import stat
+import struct
 import sys
 import tarfile
+import zlib
 
 import image_files
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 from file_server import PACKED, PATIENCE, RAW, digits_recipe, serving, sha256
 from PIL import Image
 
-from fetching import fetch, packages, png_batches
+from fetching import archive, fetch, packages, png_batches
 
 
 def tarball(path, members):
@@ -116,6 +118,14 @@ NPM_FAILS = {
         "import gzip, os; open('a.tgz', 'wb').write(gzip.compress(os.urandom(9999))[:500])",
         "",
     ),
+    "a wrong sum": (
+        "import gzip, io, tarfile; tar = io.BytesIO();"
+        "info = tarfile.TarInfo('a'); info.size = 512;"
+        "tarfile.open(fileobj=tar, mode='w').addfile(info, io.BytesIO(bytes(512)));"
+        "body = bytearray(gzip.compress(tar.getvalue()[:1024])); body[-8] ^= 1;"
+        "open('a.tgz', 'wb').write(body)",
+        "CRC check failed",
+    ),
 }
 
 
@@ -168,7 +178,7 @@ def debian(tmp_path, program):
 def debian_get(folder):
     folder.mkdir()
     reasons = []
-    recipe = digits_recipe()._replace(debian="digits")
+    recipe = digits_recipe()._replace(debian="digits", debian_folder=DEBIAN[2:-1])
     left = packages.from_debian(
         recipe, list(recipe.files), root=str(folder), net=PATIENCE, reasons=reasons
     )
@@ -206,15 +216,16 @@ def test_debian_a_bad_member_is_not_taken(tmp_path, debian, monkeypatch, members
 def test_debian_its_failures_are_lines(tmp_path, program):
     absent = debian_get(tmp_path / "a")[1]
     assert absent == ["apt-get download digits: apt-get is not on PATH"]
+    program("apt-get", "pass")
+    alone = debian_get(tmp_path / "c")[1]
+    assert alone == ["apt-get download digits: dpkg-deb is not on PATH"]
+    program("dpkg-deb", "pass")
     program("apt-get", "import sys; sys.exit('E: Unable to locate package digits')")
     unknown = debian_get(tmp_path / "b")[1]
     assert unknown == [
-        "apt-get download digits: exit code 1: Unable to locate package digits "
-        "(`apt-get update` may be needed)"
+        "apt-get download digits: exit code 1: Unable to locate package digits; "
+        "an old list of packages: apt-get update"
     ]
-    program("apt-get", "open('digits_1_all.deb', 'w')")
-    alone = debian_get(tmp_path / "c")[1]
-    assert alone == ["apt-get download digits: dpkg-deb is not on PATH"]
 
 
 # An archive on the mirrors
@@ -230,22 +241,21 @@ def site(monkeypatch):
         yield site
 
 
-def archive_get(folder, archive, mirror):
+def archive_get(folder, body, mirror):
     reasons = []
     files = tuple(fetch.File(name, len(body), sha256(body)) for name, body in FILES.items())
     recipe = fetch.Recipe(
         files=files,
         mirrors=(mirror,),
-        archive=fetch.File("all.tar.gz", len(archive), sha256(archive)),
+        archive=fetch.File("all.tar.gz", len(body), sha256(body)),
         folder="inner",
     )
-    assert fetch.from_mirrors(recipe, files, root=str(folder), net=PATIENCE, reasons=reasons)
-    left = packages.from_archive(recipe, files, root=str(folder), net=PATIENCE, reasons=reasons)
+    left = archive.from_archive(recipe, files, root=str(folder), net=PATIENCE, reasons=reasons)
     return [file.name for file in left], reasons
 
 
 @pytest.fixture
-def archive(tmp_path):
+def packed(tmp_path):
     tarball(tmp_path / "made.tar.gz", {"inner/" + name: body for name, body in FILES.items()})
     return (tmp_path / "made.tar.gz").read_bytes()
 
@@ -254,24 +264,24 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_an_archive_is_fetched_and_unpacked(tmp_path, site, archive):
+def test_an_archive_is_fetched_and_unpacked(tmp_path, site, packed):
     folder = tmp_path / "data"
     folder.mkdir()
-    assert archive_get(folder, archive, site.mirror("a", {"all.tar.gz": archive})) == ([], [])
-    assert contents(folder) == dict(FILES, **{"all.tar.gz": archive})
+    assert archive_get(folder, packed, site.mirror("a", {"all.tar.gz": packed})) == ([], [])
+    assert contents(folder) == dict(FILES, **{"all.tar.gz": packed})
 
 
-def test_an_archive_that_is_there_is_not_fetched(tmp_path, site, archive):
+def test_an_archive_that_is_there_is_not_fetched(tmp_path, site, packed):
     folder = tmp_path / "data"
     folder.mkdir()
-    (folder / "all.tar.gz").write_bytes(archive)
-    assert archive_get(folder, archive, site.mirror("a", {})) == ([], [])
-    assert contents(folder) == dict(FILES, **{"all.tar.gz": archive})
+    (folder / "all.tar.gz").write_bytes(packed)
+    assert archive_get(folder, packed, site.mirror("a", {})) == ([], [])
+    assert contents(folder) == dict(FILES, **{"all.tar.gz": packed})
     assert site.requests == []
 
 
-def test_an_archive_that_nobody_has_leaves_all_files_wanted(tmp_path, site, archive):
-    left, (reason,) = archive_get(tmp_path, archive, site.mirror("a", {}))
+def test_an_archive_that_nobody_has_leaves_all_files_wanted(tmp_path, site, packed):
+    left, (reason,) = archive_get(tmp_path, packed, site.mirror("a", {}))
     assert left == list(FILES) and "all.tar.gz: HTTP 404" in reason
 
 
@@ -306,11 +316,17 @@ FOUR_ROWS = np.zeros((4, 1024, 3), np.uint8)
 BAD_BATCHES = {
     "too few labels": (png(FOUR_ROWS), b"[1, 2]", "2 labels instead of 4"),
     "labels of another kind": (png(FOUR_ROWS), b'["cat"]', "not a list of integers"),
-    "labels that are no JSON": (png(FOUR_ROWS), b"<html>", "Expecting value"),
-    "another size": (png(FOUR_ROWS[:, :64]), LABELS_OF_ONE, r"\(64, 4\) pixels"),
+    "labels that are no JSON": (png(FOUR_ROWS), b"<html>", "cannot be read: Expecting value"),
+    "labels too deep": (png(FOUR_ROWS), b"[" * 99999, "the labels cannot be read"),
+    "another size": (png(FOUR_ROWS[:, :64]), LABELS_OF_ONE, "a PNG of 64x4 pixels"),
     "another mode": (png(FOUR_ROWS, "L"), LABELS_OF_ONE, "mode L"),
     "broken off": (png(FOUR_ROWS)[:60], LABELS_OF_ONE, "truncated|broken"),
     "not a PNG": (b"GIF89a", LABELS_OF_ONE, "cannot identify"),
+    "a short chunk": (
+        png(FOUR_ROWS)[:33] + b"\0\0\0\1cHRM\0" + struct.pack(">I", zlib.crc32(b"cHRM\0")),
+        LABELS_OF_ONE,
+        "not a sound PNG",
+    ),
 }
 
 

@@ -201,7 +201,14 @@ def test_a_bad_variable_is_one_line_and_loses_nothing(project, variable, value):
             "d",
             "d/cifar-10-batches-bin",
         ),
-        (["d/cifar10/cifar-10-batches-bin/data_batch_1.bin"], "d", "cifar10", "d", None),
+        (["d/cifar10/data_batch_1.bin"], "d", "cifar10", "d", None),
+        (
+            [f"d/cifar10/cifar-10-batches-bin/data_batch_{number}.bin" for number in range(1, 6)],
+            "d",
+            "cifar10",
+            "d",
+            "d/cifar10",
+        ),
     ],
 )
 def test_data_path(project, made, given, name, data_dir, data_path):
