@@ -133,21 +133,12 @@ def _provide(recipe, name, root, repair, net):
         )
         raise DownloadError("\n".join(lines))
     for path, fault in broken:
-        utils.warn(f"{path} {fault}: renamed to {_renamed(path)}")
+        utils.warn(f"{path} {fault}: renamed to {utils.set_aside(path, '.broken')}")
     _fetch(recipe, name, [file for file in recipe.files if file not in found], root, net)
     if not recipe.unpacked:
         return root
     archive = recipe.files[0]
     return _unpack(found.get(archive, os.path.join(root, archive.name)), root, recipe)
-
-
-def _renamed(path):
-    """Renames a broken file to a name that is free; returns that."""
-    broken = path + ".broken"
-    while os.path.lexists(broken):
-        broken += "_"
-    os.rename(path, broken)
-    return broken
 
 
 def _fetch(recipe, name, missing, root, net):

@@ -179,6 +179,15 @@ def write_text(path: str, text: str) -> None:
         file.write(text)
 
 
+def set_aside(path: str, ending: str) -> str:
+    """Renames a file that cannot be used: adds `ending`, and "_" while that name is taken."""
+    other = path + ending
+    while os.path.lexists(other):
+        other += "_"
+    os.rename(path, other)
+    return other
+
+
 def read_json_lines(path: str) -> List[Any]:
     """The values of a JSON-lines file; an unfinished last line (of a killed run) is skipped."""
     objects = []

@@ -3,10 +3,10 @@
     python benchmarks/quality.py --preset=reference --seeds=1,2,3 --epochs=25 --measure=1,5,10,25
     python benchmarks/quality.py --preset=paper_mnist --epochs=200 --measure=25,50,100,200 --held_out
     python benchmarks/quality.py --dataset=cifar10 --epochs=10 --measure=5,10 --samples=25000 \\
-        --g_updates=1
+        -- --g_updates=1
 
-It runs `main.py --train` and `main.py --evaluate=all` and nothing else; flags that it does not know
-go to the training. After a kill, the same command goes on: trainings resume at their last
+It runs `main.py --train` and `main.py --evaluate=all` and nothing else. Flags after `--` are those
+of the training. After a kill, the same command goes on: trainings resume at their last
 checkpoint, and what was measured is kept. It writes quality-NAME.md (a table: mean and spread over
 the seeds) and quality-NAME.png into --out. NAME is the preset, and the data set if it is not MNIST.
 """
@@ -27,6 +27,8 @@ sys.path.insert(0, ROOT)
 import checkpoint  # noqa: E402
 import main as trainer  # noqa: E402
 import utils  # noqa: E402
+from config import OPTIONS_FILE, SET_BY_DATASET  # noqa: E402
+from flags_file import read_options  # noqa: E402
 from inference import results  # noqa: E402
 from inference.metrics import METRICS  # noqa: E402
 from options import UserError  # noqa: E402
@@ -40,17 +42,25 @@ class Row(NamedTuple):
 
     images: int  # for training
     figures: Tuple[str, ...]  # the columns of the table
-    flags: Tuple[str, ...] = ()  # that choose those images
+    most_samples: int  # that an evaluation draws
+    has_splits: bool  # a test split, and --mnist_split for the training
 
 
 _LABELED = Row(
-    60_000, ("one_nn_error", "label_agreement", "frechet", "kid"), ("--mnist_split=train",)
+    60_000,
+    ("one_nn_error", "label_agreement", "frechet", "kid"),
+    most_samples=1_000_000_000,
+    has_splits=True,
 )
 SETS = {
     "mnist": _LABELED,
     "fashion_mnist": _LABELED,
-    "cifar10": Row(50_000, ("frechet", "kid")),
+    "cifar10": Row(50_000, ("frechet", "kid"), most_samples=50_000, has_splits=False),
 }
+# Options that are not the training's to choose here.
+FIXED = ("dataset", "mnist_split", "epoch", "seed", "ckpt_freq", "sample_freq", "out_dir")
+FIXED += ("out_name", "data_path", "train", "resume")
+FOR_BOTH = ("data_dir", "device")  # options that an evaluation needs as much as a training
 
 
 class Plan:
@@ -68,12 +78,19 @@ class Plan:
         other = "" if arguments.dataset == "mnist" else f"-{arguments.dataset}"
         self.name = arguments.preset + other
         recipe = [] if arguments.preset == "reference" else [f"--config={arguments.preset}"]
-        self.recipe = [*recipe, f"--dataset={arguments.dataset}", *self.row.flags, *arguments.flags]
-        config = trainer.parse(["--train", *self.recipe])
+        recipe += [f"--dataset={arguments.dataset}"]
+        recipe += ["--mnist_split=train"] if self.row.has_splits else []
+        self.recipe = [*recipe, *arguments.flags]
+        for name in trainer.parse(["main.py", *arguments.flags]).given:
+            if name in FIXED:
+                raise UserError(f"--{name}: cannot be given after --")
+        self.config = config = trainer.parse(["main.py", "--train", *self.recipe])
         self.batch_norm = arguments.batch_norm or config.batch_norm
         images = min(config.train_size or self.row.images, self.row.images)
         self.steps_per_epoch = images // config.batch_size
         self.steps = {epoch: epoch * self.steps_per_epoch for epoch in arguments.measure}
+        if arguments.held_out and images == self.row.images:
+            raise UserError(f"--held_out: needs a --train_size below {images} after --")
 
     def run_dir(self, seed: int) -> str:
         """The folder of a seed's run."""
@@ -97,13 +114,27 @@ class Plan:
         return [
             *self._common(seed, "--evaluate=all", f"--checkpoint_dir={MEASURED}"),
             f"--eval_samples={self.arguments.samples}",
-            f"--eval_split={self.split}",
+            *([f"--eval_split={self.split}"] if self.row.has_splits else []),
+            *[f"--{name}={getattr(self.config, name)}" for name in FOR_BOTH],
             f"--batch_norm={self.batch_norm}",
         ]
 
     @property
     def split(self) -> str:
+        """The value of --eval_split."""
         return "held_out" if self.arguments.held_out else "test"
+
+    def check_recipe(self, seed: int) -> None:
+        """Raises `UserError` if the seed's run was trained with other flags."""
+        path = os.path.join(self.run_dir(seed), OPTIONS_FILE)
+        if not os.path.exists(path):
+            return
+        asked = self.config.replace(seed=seed)
+        for name, saved, value in asked.differences(read_options(path)):
+            if value is not None and name not in SET_BY_DATASET:  # None: the data set says it
+                raise UserError(
+                    f"--{name}: {path} was trained with {saved}, not {value}; give another --out"
+                )
 
     def _common(self, seed: int, *flags: str) -> List[str]:
         data = [f"--data_path={self.arguments.data_path}"] if self.arguments.data_path else []
@@ -131,6 +162,7 @@ def train(plan: Plan, seed: int) -> None:
     Raises:
         UserError: the training failed.
     """
+    plan.check_recipe(seed)
     kept = {each.step for each in checkpoint.kept(os.path.join(plan.run_dir(seed), MEASURED))}
     if kept.issuperset(plan.steps.values()):
         return
@@ -182,9 +214,10 @@ def measure(plan: Plan, seed: int) -> None:
 
 def table(plan: Plan) -> Tuple[str, Dict[str, Any]]:
     """(a Markdown table of what was measured so far, the curves of its means)."""
+    split = f"{plan.split} images" if plan.row.has_splits else "first images of the set"
     lines = [
         f"`{' '.join(plan.recipe)}`, seeds {plan.arguments.seeds}, {plan.arguments.samples} samples, "
-        f"compared with the {plan.split} images, batch norm {plan.batch_norm}",
+        f"compared with the {split}, batch norm {plan.batch_norm}",
         "",
         "| Epoch | Seeds | "
         + " | ".join(f"{name}: mean (lowest to highest)" for name in plan.row.figures)
@@ -215,7 +248,7 @@ def _title(name: str) -> str:
 def _cell(values: List[float]) -> str:
     if not values:
         return "not measured"
-    return f"{statistics.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+    return f"{statistics.mean(values):.4g} ({min(values):.4g} to {max(values):.4g})"
 
 
 def write(plan: Plan) -> None:
@@ -247,11 +280,15 @@ def parse(argv: List[str]) -> argparse.Namespace:
     )
     parser.add_argument("--data_path", default="", help="the folder of the data set")
     parser.add_argument("--out", default="out/quality", type=os.path.abspath)
-    arguments, arguments.flags = parser.parse_known_args(argv)
+    parser.add_argument("flags", nargs="*", help="flags of the training, after --")
+    arguments = parser.parse_args(argv)
     if max(arguments.measure) > arguments.epochs:
         parser.error(f"--measure: epoch {max(arguments.measure)} is beyond --epochs")
-    if arguments.held_out and not SETS[arguments.dataset].flags:
+    row = SETS[arguments.dataset]
+    if arguments.held_out and not row.has_splits:
         parser.error(f"--held_out: {arguments.dataset} is compared with its training images")
+    if arguments.samples > row.most_samples:
+        parser.error(f"--samples: at most {row.most_samples} of {arguments.dataset}")
     return arguments
 
 

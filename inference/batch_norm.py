@@ -71,7 +71,7 @@ BATCH_NORM: Dict[str, MovingAverages] = {
 
 
 def _estimate(run: "TrainedRun") -> Statistics:
-    """The mean statistics of `BATCHES` batches of new latents and uniform classes."""
+    """The mean statistics of `BATCHES` batches of new latents, with each class in turn."""
     networks = run.build_networks(kernels.products_of(run.config, run.device.kind))
     with tf.Graph().as_default():
         z = tf.placeholder(tf.float32, [BATCH, run.sizes.z_dim])
@@ -86,7 +86,8 @@ def _estimate(run: "TrainedRun") -> Statistics:
                 )
                 feed = {z: latents}
                 if y is not None:
-                    feed[y] = labels_of(run.config, np.arange(BATCH) % run.sizes.num_classes)
+                    images = np.arange(batch * BATCH, (batch + 1) * BATCH)
+                    feed[y] = labels_of(run.config, images % run.sizes.num_classes)
                 for name, value in session.run(fetches, feed).items():
                     sums[name] = sums.get(name, 0) + value.astype(np.float64)
     return {name: (total / BATCHES).astype(np.float32) for name, total in sums.items()}
@@ -103,7 +104,7 @@ def _path(run: "TrainedRun") -> Optional[str]:
 def _checksum(run: "TrainedRun", statistics: Statistics) -> str:
     """Of the statistics and of the checkpoint that they belong to."""
     digest = hashlib.sha256(read_text(run.checkpoint.prefix + ".json").encode())
-    digest.update(f"{BATCHES} batches of {BATCH}".encode())
+    digest.update(f"{BATCHES} batches of {BATCH}, each class in turn".encode())
     for name in sorted(statistics):
         digest.update(name.encode() + statistics[name].tobytes())
     return digest.hexdigest()

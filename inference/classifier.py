@@ -1,4 +1,4 @@
-"""A small classifier of MNIST and sets in its format, to measure generated images with.
+"""A small classifier of MNIST or Fashion-MNIST, to measure generated images with.
 
 It is trained here by a fixed recipe and seed and kept as a file, so that all runs of a machine are
 measured by the same one. Its figures compare runs of this project with each other only.

@@ -13,12 +13,11 @@ from datasets.registry import open_dataset
 from inference import random_features
 from inference.classifier import Split, classify, open_classifier
 from inference.generator import CHUNK
-from inference.many_samples import AT_ONCE
+from inference.many_samples import AT_ONCE, FOLDER
 from inference.metrics import ImageSample
 from inference.trained_run import TrainedRun
 from options import UserError
 
-FOLDER = "evaluation"
 # The latents of the samples are those of the seeds 0, 1, 2, ...; their labels are drawn with this.
 SEED = 0
 KID_SUBSET = 1000  # images; torch-fidelity's own default, which it refuses for fewer images
@@ -30,7 +29,7 @@ def open_eval_data(run: TrainedRun) -> Union["LabeledData", "ImageData"]:
 
 
 def labeled_splits(run: TrainedRun) -> Tuple[Split, Split]:
-    """The images and labels for training and for testing of MNIST or a set in its format.
+    """The images and labels for training and for testing of MNIST or Fashion-MNIST.
 
     Raises:
         UserError: the run's data set is another one.
@@ -82,7 +81,7 @@ def seen_test_images(run: TrainedRun, figure: str) -> List[str]:
 
 
 class LabeledData:
-    """MNIST or a set in its format: labels, a test split and a classifier.
+    """MNIST or Fashion-MNIST: labels, a test split and a classifier.
 
     Attributes:
         reference: the test images, which all others are compared with.
@@ -92,13 +91,20 @@ class LabeledData:
     """
 
     def __init__(self, run: TrainedRun) -> None:
-        self.in_blocks = run.config.eval_samples > AT_ONCE and run.sizes.num_classes > 0
+        self.in_blocks = run.config.eval_samples > AT_ONCE
+        if self.in_blocks and run.sizes.num_classes == 0:
+            raise UserError(
+                f"--eval_samples: beyond {AT_ONCE:,} only the 1-NN error is measured, and the run "
+                "has no classes"
+            )
         train, test = labeled_splits(run)
         self._session_config = run.device.session_config
+        # Whatever the samples are compared with, so that all runs have the same classifier.
+        learned, unseen = _test_split(run, _read_split(run, "train"))
         self._classifier = open_classifier(
             run.config.dataset,
-            train=train,
-            test=test,
+            train=learned,
+            test=unseen,
             session_config=self._session_config,
             progress=run.config.progress,
         )
@@ -148,7 +154,7 @@ class ImageData:
     """A set of images: features of a fixed network, and PNG files for the field's own tools.
 
     Attributes:
-        reference: the first `--eval_samples` images, or all if there are fewer.
+        reference: `--eval_samples` images chosen at random, or all if there are fewer.
         real: (what they are, as many other images of the set), or None if there are fewer.
         notes: lines about the figures.
         in_blocks: False; there are never more samples than real images.
@@ -157,9 +163,16 @@ class ImageData:
     in_blocks = False
 
     def __init__(self, run: TrainedRun) -> None:
+        if run.config.eval_split != "test":
+            raise UserError(
+                f"--eval_split: {run.config.eval_split} needs {' or '.join(mnist.CLASS_NAMES)}, "
+                f"not {run.config.dataset}"
+            )
         self._run = run
         _, self._dataset = open_dataset(run.config.replace(cache="off"))
         self._count = min(run.config.eval_samples, self._dataset.num_examples)
+        # Not in the order of the set: a folder of classes has one class after the other.
+        self._order = np.random.RandomState(SEED).permutation(self._dataset.num_examples)
         self._folder = os.path.join(run.config.run_dir, FOLDER)
         self.notes = [
             f"frechet and kid: on {random_features.FEATURES} features of a fixed network with "
@@ -171,14 +184,14 @@ class ImageData:
         self.real: Optional[Tuple[str, ImageSample]] = None
         if self._dataset.num_examples >= 2 * self._count:
             others = self._sample(self._real_blocks(self._count), None)
-            self.real = f"the next {self._count} real images", others
+            self.real = f"{self._count} other real images", others
 
     def generated(self, run: TrainedRun) -> ImageSample:
         """What the run draws, also measured by torch-fidelity if it is installed."""
         folder = os.path.join(self._folder, f"generated_{run.checkpoint.step:08d}")
         classes = np.arange(self._count) % max(run.sizes.num_classes, 1)
         sample = self._sample(draw(run, classes), folder)
-        utils.say(f"pictures: {self._count} of {self.reference.folder} and of {folder}")
+        utils.say(f"images: {self._count} in {self.reference.folder}, as many in {folder}")
         figures, note = _fidelity(folder, str(self.reference.folder), count=self._count)
         if note not in self.notes:
             self.notes.append(note)
@@ -186,9 +199,9 @@ class ImageData:
         return sample._replace(fidelity=figures or None)
 
     def _real_blocks(self, first: int) -> Iterator[np.ndarray]:
-        last = first + self._count
-        for start in range(first, last, CHUNK):
-            yield self._dataset.read(np.arange(start, min(start + CHUNK, last)))[0]
+        chosen = np.sort(self._order[first : first + self._count])
+        for start in range(0, self._count, CHUNK):
+            yield self._dataset.read(chosen[start : start + CHUNK])[0]
 
     def _sample(self, blocks: Iterable[np.ndarray], folder: Optional[str]) -> ImageSample:
         if folder:

@@ -19,14 +19,17 @@ Split = Tuple[np.ndarray, np.ndarray]  # images uint8 [N, H, W, C] and labels [N
 def measure(run: TrainedRun, train: Split, test: Split) -> Dict[str, Union[int, float]]:
     """Classifies MNIST by a linear support vector machine on the discriminator's features.
 
+    Args:
+        test: of the split that `--eval_split` names.
+
     Returns:
-        {"accuracy": in percent on the test images, "dimensions": of the features, "step": of the
-        checkpoint}.
+        {"accuracy": in percent on `test`, "dimensions": of the features, "step": of the
+        checkpoint, "split": the name of that split}.
     """
     from sklearn.preprocessing import StandardScaler  # takes a second
     from sklearn.svm import LinearSVC
 
-    started = time.monotonic()
+    started, split = time.monotonic(), run.config.eval_split
     known, unknown = extract(run, train[0]), extract(run, test[0])
     scaler = StandardScaler(copy=False).fit(known)
     machine = LinearSVC(C=PENALTY, dual=False, random_state=0)
@@ -34,10 +37,15 @@ def measure(run: TrainedRun, train: Split, test: Split) -> Dict[str, Union[int, 
     accuracy = 100.0 * machine.score(scaler.transform(unknown), test[1])
     utils.say(
         f"step {run.checkpoint.step}: a linear SVM on {known.shape[1]} features of the "
-        f"discriminator is right on {accuracy:.2f} % of the {len(test[0])} test images "
+        f"discriminator is right on {accuracy:.2f} % of the {len(test[0])} {split} images "
         f"({time.monotonic() - started:.0f} s)"
     )
-    return {"accuracy": accuracy, "dimensions": known.shape[1], "step": run.checkpoint.step}
+    return {
+        "accuracy": accuracy,
+        "dimensions": known.shape[1],
+        "step": run.checkpoint.step,
+        "split": split,
+    }
 
 
 def extract(run: TrainedRun, images: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import time
-from typing import Tuple, Union
+from typing import Iterator, Tuple, Union
 
 import numpy as np
 
@@ -43,13 +43,23 @@ def nearest_neighbor_error(run: TrainedRun, reference: ImageSample, classes: np.
     neighbors, first = state.read()
     progress = _Progress(first, len(classes))
     with run.open_generator() as generator:
-        for start in range(first, len(classes), BLOCK):
-            block = classes[start : start + BLOCK]
-            pixels = list(generator.blocks(range(start, start + len(block)), block))
-            neighbors.add(np.concatenate(pixels), block)
-            state.write(neighbors, start + len(block))
-            progress.say(start + len(block))
+        for start, end in _blocks(first, len(classes)):
+            block = classes[start:end]
+            neighbors.add(np.concatenate(list(generator.blocks(range(start, end), block))), block)
+            # An incomplete chunk is drawn again: with more samples, its batch has others in it.
+            if end % CHUNK == 0:
+                state.write(neighbors, end)
+            progress.say(end)
     return neighbors.error(reference.labels)
+
+
+def _blocks(first: int, count: int) -> Iterator[Tuple[int, int]]:
+    """(start, end) of the blocks; an incomplete chunk at the end is a block of its own."""
+    whole = count - count % CHUNK
+    for start in range(first, whole, BLOCK):
+        yield start, min(start + BLOCK, whole)
+    if whole < count:
+        yield whole, count
 
 
 class _State:
@@ -60,6 +70,8 @@ class _State:
         self._of = json.dumps(
             {
                 "checkpoint": [run.checkpoint.step, run.checkpoint.state],
+                "weights": _hash_of_weights(run),
+                "z_dist": run.config.z_dist,
                 "batch_norm": run.config.batch_norm,
                 "images": _hash(images.tobytes()),
             },
@@ -106,6 +118,12 @@ class _State:
                 )
         except OSError as error:
             raise UserError(f"--out_dir: {error}")
+
+
+def _hash_of_weights(run: TrainedRun) -> str:
+    """Of the index, which holds a sum of each variable; the manifest of other programs is empty."""
+    with open(run.checkpoint.prefix + ".index", "rb") as file:
+        return _hash(file.read())
 
 
 def _hash(data: Union[bytes, np.ndarray]) -> str:

@@ -1,7 +1,7 @@
 """The metrics of `--evaluate`. A new one is a class with `measure` and a row of `METRICS`.
 
 A metric compares an `ImageSample` with another one of real images. Which samples it fits follows
-from what it needs of both: MNIST and sets in its format have labels and a classifier, all sets have
+from what it needs of both: MNIST and Fashion-MNIST have labels and a classifier, all sets have
 features.
 """
 

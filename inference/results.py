@@ -39,7 +39,7 @@ def add(folder: str, found: Dict[str, Any]) -> None:
     try:
         merged = read(folder)
     except UserError as error:
-        utils.warn(f"{error}; written anew")
+        utils.warn(f"{error}; kept as {_kept(path)}, a new one is begun")
         merged = {}
     for name in LISTS:
         entries = {_key(entry): entry for entry in [*merged.get(name, []), *found.get(name, [])]}
@@ -49,6 +49,13 @@ def add(folder: str, found: Dict[str, Any]) -> None:
         utils.write_text(path, json.dumps(merged, indent=1, sort_keys=True) + "\n")
         if found.get("checkpoints"):
             _plot(os.path.join(folder, CURVE_FILE), merged["checkpoints"], found["checkpoints"][-1])
+    except OSError as error:
+        raise UserError(f"--out_dir: {error}")
+
+
+def _kept(path: str) -> str:
+    try:
+        return utils.set_aside(path, ".damaged")
     except OSError as error:
         raise UserError(f"--out_dir: {error}")
 
@@ -125,6 +132,7 @@ def table(found: Dict[str, Any]) -> Dict[str, Any]:
             if name not in KEYS and utils.is_number(value)
         }
     )
+    networks = {entry["network"] for _, entry in entries if "network" in entry}
     rows = []
     for label, entry in entries:
         if "samples" in entry:
@@ -132,11 +140,13 @@ def table(found: Dict[str, Any]) -> Dict[str, Any]:
         label += "".join(
             f", {entry[name]}" for name in BEFORE if entry.get(name, BEFORE[name]) != BEFORE[name]
         )
+        if len(networks) > 1 and "network" in entry:
+            label += f", {entry['network']}"
         values = [entry.get(name) for name in columns]
         rows.append((label, [f"{v:.4g}" if utils.is_number(v) else "" for v in values]))
     notes = found["notes"] + [
         f"a linear SVM on the discriminator's features is right on {entry['accuracy']:.2f} % of "
-        f"the test images (step {entry.get('step')})"
+        f"the {entry.get('split', 'test')} images (step {entry.get('step')})"
         for entry in found["features"]
         if utils.is_number(entry.get("accuracy"))
     ]

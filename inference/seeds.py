@@ -1,7 +1,8 @@
 """Seeds and classes from the command line, and their latents and labels.
 
 The latent of a seed depends on the seed and `--z_dist` alone. Its class, if the command line names
-none, is the seed modulo the number of classes. So one seed always gives the same image.
+none, is the seed modulo the number of classes. So one seed always gives the same image,
+unless `--batch_norm=batch` makes it depend on the others of its batch.
 """
 
 import re

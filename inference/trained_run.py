@@ -196,6 +196,8 @@ def _warn_of_overridden(config: Config, found: Config) -> None:
 def _as_saved(config: Config, saved: Dict[str, Any]) -> Config:
     """The config with the saved run's options and folders."""
     found = _with_folders(config, saved).with_saved(saved)
+    if "batch_norm" in saved and "batch_norm" not in config.given:  # the recipe's own
+        found = found.replace(batch_norm=saved["batch_norm"])
     for name in REQUIRED:
         if getattr(found, name) is None:
             raise UserError(f"{found.options_path}: {name} is missing")
@@ -210,8 +212,8 @@ def _as_saved(config: Config, saved: Dict[str, Any]) -> Config:
 def _with_folders(config: Config, saved: Dict[str, Any]) -> Config:
     """The config with the saved run's folders, unless they are on the command line or are gone."""
     for name in FOLDERS:
-        folder = saved.get(name)
-        gone = folder is None or (os.path.isabs(folder) and not os.path.isdir(folder))
+        folder = saved.get(name)  # data_path may be a zip or an LMDB in one file
+        gone = folder is None or (os.path.isabs(folder) and not os.path.exists(folder))
         if name not in config.given and not gone:
             config = config.replace(**{name: folder})
     return _with_sample_dir(config, saved.get("sample_dir"))

@@ -57,7 +57,9 @@ class Checkpointer:
         self._graph.initialize(session)
         progress = self._load(session) if self._ranks.rank == 0 else Progress()
         self._graph.broadcast_variables(session)
-        return self._graph.broadcast_progress(session, progress)
+        progress = self._graph.broadcast_progress(session, progress)
+        self._graph.schedule.set_steps(session, progress.data_step)
+        return progress
 
     def _load(self, session: tf.Session) -> Progress:
         utils.clear_staging(self._folder)

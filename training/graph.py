@@ -68,6 +68,7 @@ class TrainGraph:
         grid: `training.samples.SampleGrid`.
         stop_vote: `training.signals.StopVote`.
         initial_weights: `training.initial_weights.InitialWeights`.
+        schedule: `training.optimizers.Schedule`.
     """
 
     def __init__(self, *, config: Config, dataset: Dataset, ranks: Ranks, device: Device) -> None:
@@ -81,7 +82,7 @@ class TrainGraph:
             ranks=ranks,
             noise_size=augment.NOISE_SIZES[config.augment],
         )
-        schedule = optimizers.Schedule(
+        self.schedule = schedule = optimizers.Schedule(
             config, ranks_size=ranks.size, total_steps=_total_steps(config, dataset, ranks)
         )
         d, g = optimizers.build_optimizers(config, device, ranks, schedule=schedule)

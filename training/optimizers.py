@@ -91,6 +91,11 @@ class Schedule:
         rate = learning_rate(self._config, self._ranks_size, network)
         return rate if self._steps is None else rate * self._factor
 
+    def set_steps(self, session: tf.Session, steps: int) -> None:
+        """Sets the counter: with another number of ranks, the same place has another number."""
+        if self._steps is not None:
+            self._steps.load(steps, session)
+
     def count(self, update: tf.Operation) -> tf.Operation:
         """The last update of a step, and then the counting of that step."""
         if self._steps is None:

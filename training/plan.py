@@ -54,8 +54,8 @@ def described(config: Config, dataset: Dataset, *, steps_per_epoch: int) -> str:
     """The plan of a run in one line, for people."""
     total = config.epoch * steps_per_epoch
     return (
-        f"plan: {images_used(config, dataset):,} images, steps an epoch: {steps_per_epoch:,}, "
-        f"in all: {total:,}; a sample grid {_when(config.sample_freq, total)}, "
+        f"plan: {images_used(config, dataset):,} images, {steps_per_epoch:,} steps an epoch, "
+        f"{total:,} in all; a sample grid {_when(config.sample_freq, total)}, "
         f"a checkpoint {_when(config.ckpt_freq, total)}"
     )
 
@@ -81,8 +81,20 @@ def few_images(config: Config, dataset: Dataset) -> str:
     if count >= FEW_IMAGES or is_made or not helps:
         return ""
     return (
-        f"{count} images: a GAN memorizes so few; {' and '.join(helps)} may delay it, "
+        f"{count} images: a GAN will memorize so few images; {' and '.join(helps)} may delay it, "
         f"more images help most"
+    )
+
+
+def idle_schedule(config: Config) -> str:
+    """A warning where the options of the learning rate's schedule have no effect, or ""."""
+    start, epochs = config.lr_decay_start, config.epoch
+    if config.lr_schedule == "constant":
+        return "--lr_decay_start: has no effect without --lr_schedule" if start else ""
+    if start < epochs:
+        return ""
+    return (
+        f"--lr_decay_start: {start} is not below --epoch={epochs}, so the learning rate never falls"
     )
 
 

@@ -76,8 +76,10 @@ class TrainingRun:
     def __enter__(self) -> "TrainingRun":
         self._start()
         if self.finished:
+            falls = self._config.lr_schedule != "constant"
+            again = ", with a learning rate that rises and falls again" if falls else ""
             self._reporter.say(
-                f"the run has its {self._config.epoch} epochs already; a larger --epoch goes on"
+                f"the run has its {self._config.epoch} epochs already; a larger --epoch goes on{again}"
             )
         return self
 

@@ -51,8 +51,9 @@ def open_run_folder(
         if ranks.rank == 0:
             config = _open(config, lock, device)
             utils.say(plan.described(config, dataset, steps_per_epoch=steps))
-            if plan.few_images(config, dataset):
-                utils.warn(plan.few_images(config, dataset))
+            for warning in (plan.few_images(config, dataset), plan.idle_schedule(config)):
+                if warning:
+                    utils.warn(warning)
         first = ranks.broadcast_object(config.as_dict(), device.session_config)
         config = config.replace(**{name: first[name] for name in CHOSEN_BY_RANK_0})
         if config.kernels == "auto":

@@ -12,8 +12,7 @@ WARM_UP = 10.0  # steps: after n of them the decay is at most n / (n + WARM_UP)
 class WeightAverage:
     """Averages of all of G's variables, those of batch norm included; none if the decay is 0.
 
-    They begin as a copy of the weights after the first step that they see, so a run that was
-    trained without them may get them when it is resumed.
+    They begin as a copy of the weights after the first step that they see.
 
     Attributes:
         variables: the averages and the number of steps in them. A checkpoint may lack them.

@@ -15,6 +15,7 @@ import main
 from datasets.registry import open_dataset
 from flags_file import read_options
 from inference import results
+from options import UserError
 
 sys.path.insert(0, os.path.join(ROOT, "benchmarks"))
 import quality  # noqa: E402
@@ -26,7 +27,7 @@ def plan_of(tmp_path, *arguments):
 
 @pytest.mark.parametrize("preset", ["reference", "paper_mnist", "best_mnist"])
 def test_the_commands_are_those_of_main(tmp_path, preset):
-    plan = plan_of(tmp_path, f"--preset={preset}", "--held_out", "--train_size=50000")
+    plan = plan_of(tmp_path, f"--preset={preset}", "--held_out", "--", "--train_size=50000")
     config = main.parse(plan.train_command(1)[1:])
     assert (config.train, config.mnist_split, config.train_size) == (True, "train", 50000)
     assert plan.steps[25] == 25 * (50000 // config.batch_size)
@@ -36,13 +37,17 @@ def test_the_commands_are_those_of_main(tmp_path, preset):
 
 
 def test_other_sets_and_flags_of_the_training(tmp_path):
-    flags = ["--g_updates=1", "--batch_size=100"]
+    flags = ["--", "--g_updates=1", "--batch_size=100", "--data_dir=sets"]
     plan = plan_of(tmp_path, "--dataset=cifar10", "--measure=2", "--epochs=2", *flags)
     config = main.parse(plan.train_command(1)[1:])
     assert (config.dataset, config.g_updates, config.epoch) == ("cifar10", 1, 2)
     assert plan.steps == {2: 1000}
     assert plan.run_dir(1) == str(tmp_path / "reference-cifar10-seed1")
-    assert "| 2 | 0 | not measured | not measured |" in quality.table(plan)[0]
+    assert main.parse(plan.evaluate_command(1)[1:]).data_dir == config.data_dir
+    assert os.path.basename(config.data_dir) == "sets"
+    text, _ = quality.table(plan)
+    assert "| 2 | 0 | not measured | not measured |" in text
+    assert "compared with the first images of the set" in text
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,8 @@ def test_other_sets_and_flags_of_the_training(tmp_path):
         (["--dataset=cifar10", "--held_out"], "--held_out: cifar10 is compared"),
         (["--measure=3", "--epochs=2"], "--measure: epoch 3 is beyond --epochs"),
         (["--dataset=lsun"], "invalid choice: 'lsun'"),
+        (["--dataset=cifar10", "--samples=60000"], "--samples: at most 50000 of cifar10"),
+        (["--epoch=5", "--measure=1"], "unrecognized arguments: --epoch=5"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(capsys, arguments, reason):
@@ -59,10 +66,34 @@ def test_what_cannot_be_measured_is_refused(capsys, arguments, reason):
     assert reason in capsys.readouterr().err
 
 
-def test_an_unknown_flag_is_one_line(capsys, tmp_path):
-    assert quality.main([f"--out={tmp_path}", "--sedes=1"]) == 2
+@pytest.mark.parametrize(
+    "arguments, reason",
+    [
+        (["--", "--sedes=1"], "Unknown command line flag 'sedes'"),
+        (["--", "--epoch=5"], "--epoch: cannot be given after --"),
+        (["--", "--mnist_split=all"], "--mnist_split: cannot be given after --"),
+        (["--held_out"], "--held_out: needs a --train_size below 60000 after --"),
+    ],
+)
+def test_what_the_training_may_not_have_is_one_line(capsys, tmp_path, arguments, reason):
+    assert quality.main([f"--out={tmp_path}", *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("quality.py: Unknown command line flag 'sedes'")
+    assert line.startswith("quality.py: " + reason)
+
+
+def write_options(plan):
+    os.makedirs(plan.run_dir(1), exist_ok=True)
+    with open(os.path.join(plan.run_dir(1), "FLAGS.json"), "w") as file:
+        file.write(plan.config.replace(seed=1).to_json())
+
+
+def test_a_run_of_other_flags_is_not_taken_for_it(tmp_path):
+    plan = plan_of(tmp_path, "--preset=best_mnist")
+    write_options(plan)
+    plan.check_recipe(1)
+    other = plan_of(tmp_path, "--preset=best_mnist", "--", "--g_ema=0.99")
+    with pytest.raises(UserError, match=r"--g_ema: .*FLAGS.json was trained with 0.999, not 0.99"):
+        quality.train(other, 1)
 
 
 def test_chosen_epochs_outlive_the_training_and_are_tabulated(tmp_path):
@@ -75,6 +106,7 @@ def test_chosen_epochs_outlive_the_training_and_are_tabulated(tmp_path):
     quality.keep_chosen(plan, 1)
     folder = os.path.join(plan.run_dir(1), quality.MEASURED)
     assert [each.step for each in checkpoint.sound(folder, warn=pytest.fail)] == [1874, 937]
+    write_options(plan)
     quality.train(plan, 1)  # nothing to do: no process is started
     assert "| 1 | 0 | not measured" in quality.table(plan)[0]
     for seed, error in ((1, 4.0), (2, 5.0)):
@@ -82,7 +114,7 @@ def test_chosen_epochs_outlive_the_training_and_are_tabulated(tmp_path):
         entry = {"step": 937, "samples": 50000, "one_nn_error": error}
         results.add(plan.run_dir(seed), {"checkpoints": [entry, dict(entry, samples=9)]})
     text, curves = quality.table(plan)
-    assert "| 1 | 2 | 4.50 (4.00 to 5.00) |" in text
+    assert "| 1 | 2 | 4.5 (4 to 5) |" in text
     assert curves == {"1-NN error (%)": ([1], [4.5])}
 
 

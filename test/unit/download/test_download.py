@@ -252,9 +252,8 @@ def test_a_disk_that_fills_up_is_one_line(tmp_path, site):
     with pytest.raises(download.DownloadError) as caught:
         ensure(tmp_path, digits_recipe(site.mirror("a", PACKED)))
     assert str(caught.value) == (
-        "the disk of {} is full; complete files and NAME.part are kept: make room, then run again".format(
-            tmp_path / "digits"
-        )
+        f"the disk of {tmp_path / 'digits'} is full; complete files and NAME.part are kept: "
+        "make room, then run again"
     )
 
 

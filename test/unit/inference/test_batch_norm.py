@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from small_runs import make_run
+from small_runs import give, make_run
 
 import checkpoint
 import model
@@ -29,25 +29,46 @@ def drawn(asked, count=70):
 
 
 def test_estimated_statistics_are_filed_with_the_checkpoint_they_belong_to(asked, monkeypatch):
-    moving, estimated = drawn(asked), drawn(asked.replace(batch_norm="estimated"))
+    moving, estimated = drawn(asked), drawn(give(asked, batch_norm="estimated"))
     assert np.abs(moving - estimated).max() > 0.01
-    own = drawn(asked.replace(batch_norm="batch"))
+    own = drawn(give(asked, batch_norm="batch"))
     assert np.abs(own - estimated).mean() < np.abs(own - moving).mean()
     (path,) = glob.glob(os.path.join(asked.out_dir, "run", "checkpoint", "*.npz"))
     assert path.endswith("-5" + checkpoint.STATISTICS)
     with monkeypatch.context() as patch:
         patch.setattr(batch_norm, "_estimate", None)  # they are not taken again
-        assert np.array_equal(drawn(asked.replace(batch_norm="estimated")), estimated)
+        assert np.array_equal(drawn(give(asked, batch_norm="estimated")), estimated)
     with np.load(path) as file:
         content = dict(file)
     name = "generator/g_bn1/moving_mean"
     np.savez(path, **dict(content, **{name: content[name] + 1}))  # not what was written
-    assert np.array_equal(drawn(asked.replace(batch_norm="estimated")), estimated)
+    assert np.array_equal(drawn(give(asked, batch_norm="estimated")), estimated)
+
+
+def test_statistics_are_those_of_all_classes(asked, monkeypatch):
+    monkeypatch.setattr(batch_norm, "BATCH", 4)
+    seen = []
+    labels_of = batch_norm.labels_of
+    monkeypatch.setattr(
+        batch_norm, "labels_of", lambda config, y: seen.extend(y) or labels_of(config, y)
+    )
+    drawn(give(asked, batch_norm="estimated"))
+    with open_run(asked) as run:
+        classes = run.sizes.num_classes
+    assert seen == [number % 10 for number in range(20 if classes else 0)]
+
+
+def test_a_run_is_drawn_as_its_recipe_says(tmp_path):
+    asked = make_run(tmp_path, "mnist", batch_norm="batch")
+    with open_run(asked) as run:
+        assert run.config.batch_norm == "batch"
+    with open_run(give(asked, batch_norm="moving")) as run:
+        assert run.config.batch_norm == "moving"
 
 
 def test_with_the_statistics_of_the_batch_an_image_depends_on_it(asked):
     assert np.abs(drawn(asked, 70)[:5] - drawn(asked, 5)).max() < 1e-6
-    asked = asked.replace(batch_norm="batch")
+    asked = give(asked, batch_norm="batch")
     assert np.abs(drawn(asked, 70)[:5] - drawn(asked, 5)).max() > 0.01
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 import types
 
+import image_files
 import numpy as np
 import pytest
 from mnist_files import FILES, idx
@@ -135,6 +136,62 @@ def test_features_of_the_discriminator(mnist_run, tmp_path, capsys):
     assert "linear SVM" in open(html_report.write_page(mnist_run), encoding="utf-8").read()
 
 
+@pytest.mark.slow
+def test_held_out_images_are_said_and_kept_apart(mnist_run, tmp_path, capsys):
+    """By the same classifier, so that figures of seeds with other held-out images compare."""
+    path = tmp_path / "out" / "run" / "FLAGS.json"
+    path.write_text(path.read_text().replace('"train_size": null', '"train_size": 400'))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("inference.trained_run._check_same_run", lambda *unused: None)
+        held_out = mnist_run.replace(eval_split="held_out")
+        for asked in (mnist_run, held_out):
+            evaluate.evaluate(asked)
+            evaluate.evaluate(asked.replace(evaluate="features"))
+    assert "of the 200 held_out images" in capsys.readouterr().out
+    found = results_of(tmp_path)
+    for name in ("checkpoints", "real", "features"):
+        assert [entry["split"] for entry in found[name]] == ["held_out", "test"]
+    assert len({entry["network"] for entry in found["checkpoints"]}) == 1
+    page = open(html_report.write_page(mnist_run), encoding="utf-8").read()
+    assert "% of the held_out images" in page and "% of the test images" in page
+
+
+def test_other_sets_have_no_held_out_images(tmp_path):
+    asked = make_run(tmp_path, "image").replace(evaluate="last", eval_split="held_out")
+    with pytest.raises(UserError, match="^--eval_split: held_out needs mnist or fashion_mnist"):
+        evaluate.evaluate(asked)
+
+
+def test_real_images_are_of_all_classes(tmp_path):
+    """The images of a folder of classes come one class after the other."""
+    for name, color in (("a", 0), ("b", 80), ("c", 160), ("d", 240)):
+        for number in range(10):
+            image_files.write(
+                tmp_path / "set" / name / f"{number}.png", np.full((16, 16, 3), color, np.uint8)
+            )
+    asked = make_run(
+        tmp_path,
+        "image",
+        dataset="set",
+        data_path=str(tmp_path / "set"),
+        labels="folder",
+        output_height=16,
+        output_width=16,
+    )
+    with open_run(asked.replace(eval_samples=20)) as run:
+        data = eval_data.ImageData(run)
+        parts = [np.concatenate(list(data._real_blocks(first))) for first in (0, 20)]
+    for part in parts:
+        assert len(part) == 20 and len(np.unique(part[:, 0, 0, 0])) == 4
+
+
+def test_so_many_samples_need_classes(mnist_run):
+    with open_run(mnist_run.replace(eval_samples=200_001)) as run:
+        run.sizes = run.sizes._replace(num_classes=0)
+        with pytest.raises(UserError, match="^--eval_samples: beyond 200,000 only the 1-NN error"):
+            eval_data.LabeledData(run)
+
+
 def test_images_are_written_for_the_fields_own_tools(tmp_path, monkeypatch, capsys):
     asked = make_run(tmp_path / "out", "image").replace(evaluate="last", eval_samples=70)
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)  # as if it were not installed
@@ -242,14 +299,15 @@ def test_features_need_labeled_test_images(tmp_path):
         evaluate.evaluate(asked.replace(evaluate="features"))
 
 
-def test_an_earlier_result_that_cannot_be_read_is_replaced_with_a_warning(
+def test_an_earlier_result_that_cannot_be_read_is_kept_beside_the_new_one(
     mnist_run, tmp_path, capsys
 ):
     path = tmp_path / "out" / "run" / RESULTS_FILE
     path.write_text("{")
     evaluate.evaluate(mnist_run)
     assert len(results_of(tmp_path)["checkpoints"]) == 1
-    assert "; written anew" in capsys.readouterr().err
+    assert path.with_name("metrics.json.damaged").read_text() == "{"
+    assert "metrics.json.damaged, a new one is begun" in capsys.readouterr().err
 
 
 def test_without_a_run_it_is_one_line(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from small_runs import make_run
 
+from checkpoint import Checkpoint
 from inference import distances, many_samples
 from inference.metrics import ImageSample
 from inference.trained_run import open_run
@@ -54,11 +55,29 @@ def test_a_killed_evaluation_goes_on_where_it_was(run, monkeypatch, capsys):
 def test_more_samples_go_on_from_fewer_and_fewer_leave_more_in_place(run, capsys):
     fewer = many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES[:100])
     assert many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES) == at_once(run)
-    assert "resumed after 100 of 300 samples" in capsys.readouterr().out
+    assert "resumed after 64 of 300 samples" in capsys.readouterr().out
     assert many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES[:100]) == fewer
     many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES)
     said = capsys.readouterr()
-    assert "resumed after 300 of 300 samples" in said.out and not said.err
+    assert "resumed after 256 of 300 samples" in said.out and not said.err
+
+
+def test_of_batches_with_their_own_statistics_too(run, capsys):
+    run.config = run.config.replace(batch_norm="batch")
+    many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES[:100])
+    assert many_samples.nearest_neighbor_error(run, REFERENCE, CLASSES) == at_once(run)
+    assert "resumed after 64 of 300 samples" in capsys.readouterr().out
+
+
+def test_other_weights_of_the_same_step_begin_anew(run, tmp_path, capsys):
+    """Checkpoints of other programs have a step, and no manifest to tell them apart."""
+    index = tmp_path / "other.index"
+    foreign = Checkpoint(str(tmp_path / "other"), run.checkpoint.step, {})
+    index.write_bytes(b"one")
+    one = many_samples._State(run.at(foreign), TESTS, CLASSES)
+    index.write_bytes(b"two")
+    two = many_samples._State(run.at(foreign), TESTS, CLASSES)
+    assert one._path != two._path
 
 
 def test_samples_of_other_classes_begin_anew(run, capsys):

@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 from final_states import assert_equal_runs, final_state
 from programs import ONE_THREAD, log_lines, train_here
 
+import checkpoint
 from config import OPTIONS, Config
 from training.optimizers import SCHEDULES, Schedule
 
@@ -62,6 +63,19 @@ def test_the_rates_begin_to_fall_after_the_start(graph):
         for expected in (0.2, 0.2, 0.2, 0.1, 0.0):
             np.testing.assert_allclose(session.run(rate), expected, atol=1e-7)
             session.run(count)
+
+
+def test_the_schedule_keeps_its_place_with_another_number_of_ranks(tmp_path):
+    """6 steps that two ranks made are 12 of one: half of the run, so the rate has fallen to half."""
+    arguments = ["--lr_schedule=linear", "--epoch=4", *SHORT]
+    train_here(tmp_path, *arguments, at_step=6, action=lambda: os.kill(os.getpid(), 2))
+    found = checkpoint.newest(str(tmp_path / "run" / "checkpoint"), warn=pytest.fail)
+    manifest = checkpoint._read_manifest(found.prefix)
+    manifest["state"]["ranks"] = 2
+    checkpoint._write_manifest(found.prefix, manifest)
+    train_here(tmp_path, *arguments)
+    step, values = final_state(tmp_path)
+    assert (step, values["schedule_steps"]) == (18, 24)
 
 
 def test_the_flags_choices_are_the_tables_rows():

@@ -62,7 +62,7 @@ def test_the_plan_is_one_line():
     config = Config(train_size=1280, epoch=2, sample_freq=5, ckpt_freq=200)
     text = plan.described(config, images(5000), steps_per_epoch=20)
     assert text == (
-        "plan: 1,280 images, steps an epoch: 20, in all: 40; "
+        "plan: 1,280 images, 20 steps an epoch, 40 in all; "
         "a sample grid every 5 steps, a checkpoint at the end"
     )
 
@@ -79,7 +79,7 @@ def test_few_images_are_warned_of_with_what_helps():
 
 def test_a_run_follows_its_plan_and_files_it(tmp_path):
     code, text = train_here(tmp_path, "--train_size=320", "--epoch=3", "--log_freq=60")
-    assert code == 0 and "plan: 320 images, steps an epoch: 20, in all: 60;" in text
+    assert code == 0 and "plan: 320 images, 20 steps an epoch, 60 in all;" in text
     grids = [name for name in os.listdir(tmp_path / "run" / "samples") if name.endswith(".png")]
     assert len(grids) == 20
     with open(tmp_path / "run" / "FLAGS.json") as file:
@@ -127,3 +127,17 @@ def test_a_device_that_loops_is_counted_by_the_step():
 )
 def test_durations(seconds, expected):
     assert plan.duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    "options, part",
+    [
+        (dict(lr_schedule="linear", lr_decay_start=6, epoch=5), "--lr_decay_start: 6 is not below"),
+        (dict(lr_decay_start=6), "--lr_decay_start: has no effect without --lr_schedule"),
+        (dict(lr_schedule="linear", lr_decay_start=4, epoch=5), ""),
+        (dict(), ""),
+    ],
+)
+def test_a_schedule_without_effect_is_warned_of(options, part):
+    warning = plan.idle_schedule(Config(**options))
+    assert warning.startswith(part) and bool(warning) == bool(part)
