@@ -109,11 +109,7 @@ def config_from_flags(values: flags.FlagValues) -> Config:
         if OPTIONS[name].declared.replaces in given:
             raise UserError(f"--{name}: not together with --{OPTIONS[name].declared.replaces}")
     if fields["preset"] is not None:
-        preset = {
-            name: value
-            for name, value in read_preset(fields["preset"]).items()
-            if name not in given
-        }
+        preset = read_preset(fields["preset"], {name: fields[name] for name in given})
         fields.update(preset)
         given.update(preset)
     if fields["data_path"] and "dataset" not in given:

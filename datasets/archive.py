@@ -27,7 +27,9 @@ class ZipSource(Source):
         if info.file_size > MAX_MEMBER_BYTES:
             raise OSError(0, f"larger than the {MAX_MEMBER_BYTES:,} bytes allowed")
         try:
-            return io.BytesIO(self._archive.read(info))
+            # Bounded: a header may announce a few bytes of a member that unpacks to gigabytes.
+            with self._archive.open(info) as member:
+                return io.BytesIO(member.read(info.file_size + 1))
         except Exception as error:  # a damaged member: zlib, zipfile and struct have errors each
             raise OSError(0, " ".join(str(error).split()))
 
@@ -63,17 +65,9 @@ def find_images(
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
         raise UserError(f"--data_path: {path} is neither a folder nor a sound zip or LMDB: {error}")
     files = [member for member in sorted(set(files)) if not _is_hidden(member)]
-    root = _root(files)
-    choice = choose(files, path, pattern=pattern, labelled=labelled, root=root)
+    choice = choose(files, path, pattern=pattern, labelled=labelled, in_one_folder=True)
     return ZipSource(archive, name=name, location=path, **choice._asdict())
 
 
 def _is_hidden(path):
     return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
-
-
-def _root(files):
-    """The one folder that all files of a zip are in, as "faces/"; "" if there is none."""
-    roots = {member.split("/", 1)[0] if "/" in member else "" for member in files}
-    root = roots.pop() if len(roots) == 1 else ""
-    return root + "/" if root else ""

@@ -40,7 +40,7 @@ def choose(
     *,
     pattern: Optional[str] = None,
     labelled: bool = False,
-    root: str = "",
+    in_one_folder: bool = False,
 ) -> Choice:
     """The images among files.
 
@@ -51,7 +51,7 @@ def choose(
             listed as in `*.{jpg,tif}` or `*.jpg,*.tif`. None takes `IMAGE_SUFFIXES` in upper or
             lower case.
         labelled: whether the first folder of a path is the class.
-        root: what all paths start with and classes do not, such as "faces/".
+        in_one_folder: whether one folder that holds all images, such as "faces/", is no class.
 
     Raises:
         UserError: there is no image, or an image has no class.
@@ -62,6 +62,7 @@ def choose(
         _refuse_empty(files, location, pattern)
     classes, class_names = np.zeros(len(names), np.int32), ()
     if labelled:
+        root = _common_root(names) if in_one_folder else ""
         classes, class_names = _classes([path[len(root) :] for path in names], location)
         _warn_of_parts(class_names, location)
     left_out = _left_out(files) if pattern is None else ""
@@ -145,6 +146,13 @@ def _refuse_empty(files, location, pattern):
         )
         + (f"; {_advice(files)}" if _advice(files) else "")
     )
+
+
+def _common_root(paths):
+    """The one folder that all paths are in, as "faces/"; "" if there is none."""
+    roots = {path.split("/", 1)[0] if "/" in path else "" for path in paths}
+    root = roots.pop() if len(roots) == 1 else ""
+    return root + "/" if root else ""
 
 
 def _classes(paths, location):

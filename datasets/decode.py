@@ -140,7 +140,7 @@ def _opened(file):
 
 
 def _orientation(image):
-    if "exif" not in image.info:
+    if "exif" not in image.info and image.format != "TIFF":  # a TIFF has it among its own tags
         return 1
     try:
         return image.getexif().get(_ORIENTATION, 1)
@@ -184,6 +184,8 @@ def _resized(image, framing, *, box, turn):
 
 
 def _turn_of(image):
+    if image.format == "TIFF":  # Pillow turns it when it loads it
+        return None
     return _TURNS.get(_orientation(image))
 
 

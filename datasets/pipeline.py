@@ -144,16 +144,33 @@ def read_batch(dataset, step, *, config, stream=0, offset=0, rank=0, ranks_size=
     return images, labels, z
 
 
-def sample_inputs(dataset, *, config, value_range):
-    """The fixed inputs of the sample grid: `Batch` of float32 arrays.
+class SampleInputs(NamedTuple):
+    """The fixed inputs of the sample grid, float32 arrays.
 
-    The images are real ones; the labels count through the classes; all depend on the seed alone.
+    Attributes:
+        images: [N, H, W, C] real ones, in the networks' value range.
+        image_labels: [N, K] one-hot, those of the real images.
+        labels: [N, K] one-hot, those of the images that are drawn.
+        z: [N, Z].
+    """
+
+    images: np.ndarray
+    image_labels: np.ndarray
+    labels: np.ndarray
+    z: np.ndarray
+
+
+def sample_inputs(dataset: Dataset, *, config, value_range: Tuple[float, float]) -> SampleInputs:
+    """The fixed inputs of the sample grid; they depend on the seed alone.
+
+    The labels of the images that are drawn count through the classes.
     """
     count = config.sample_num
     chosen = _random(_SAMPLE, config.seed).randint(0, dataset.num_examples, count)
-    images, _ = dataset.read(chosen)
-    return Batch(
+    images, image_labels = dataset.read(chosen)
+    return SampleInputs(
         images=scaled(images.astype(np.float32), value_range),
+        image_labels=image_labels,
         labels=class_labels(count, dataset.num_classes),
         z=latents(config.z_dist, (count, config.z_dim), (config.seed,)),
     )

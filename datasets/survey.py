@@ -49,16 +49,17 @@ def framing_of(config, source, headers):
     """
     height, width = _output_size(config, headers.values())
     grey = sum(header.is_grey for header in headers.values())
-    crop_size = (config.input_height, config.input_width) if config.input_height else None
+    # Once a set was opened, input_height says the output's without a crop, too.
+    has_size = config.crop and config.input_height
     framing = Framing(
         height=height,
         width=width,
         channels=config.channels or (1 if 2 * grey > len(headers) else 3),
         crop=config.crop,
-        crop_size=crop_size,
+        crop_size=(config.input_height, config.input_width) if has_size else None,
         pad=config.pad,
     )
-    for index, header in headers.items():
+    for index, header in headers.items() if config.crop else ():
         try:
             box_of(header.height, header.width, framing)
         except TooSmall as error:

@@ -41,20 +41,17 @@ class SampleGrid:
     def __init__(self, *, networks: model.Networks, dataset: Dataset, config: Config):
         """Builds the ops in the default graph; they change no variable."""
         fixed = pipeline.sample_inputs(dataset, config=config, value_range=networks.value_range)
-        inputs = pipeline.Batch(
-            *[
-                tf.placeholder(tf.float32, (None,) + part.shape[1:])
-                for part in (fixed.images, fixed.labels, fixed.z)
-            ]
+        inputs = pipeline.SampleInputs(
+            *[tf.placeholder(tf.float32, (None,) + part.shape[1:]) for part in fixed]
         )
         images = networks.generator(inputs.z, inputs.labels, training=False)
         losses = model.gan_losses(
             networks.loss,
-            networks.discriminator(inputs.images, inputs.labels, training=False),
+            networks.discriminator(inputs.images, inputs.image_labels, training=False),
             networks.discriminator(images, inputs.labels, training=False),
         )
         self._fetches = {"images": images, "d_loss": losses.d, "g_loss": losses.g}
-        self._feed = dict(zip(inputs[:3], fixed[:3]))
+        self._feed = dict(zip(inputs, fixed))
         self._value_range: Tuple[float, float] = networks.value_range
 
     def draw(self, session: tf.Session) -> DrawnGrid:

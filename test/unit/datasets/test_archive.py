@@ -1,6 +1,8 @@
 """Zips of images read in place."""
 
 import os
+import struct
+import tracemalloc
 import zipfile
 
 import image_files
@@ -44,6 +46,31 @@ def test_the_folder_that_holds_all_is_no_class(tmp_path):
     config, dataset = opened(make_zip(tmp_path / "faces.zip"), labels="folder")
     assert config.class_names == ("cat", "dog")
     assert dataset.read(range(3))[1].argmax(axis=1).tolist() == [0, 0, 1]
+
+
+def test_files_beside_the_folder_do_not_make_it_a_class(tmp_path):
+    path = make_zip(tmp_path / "faces.zip")
+    with zipfile.ZipFile(path, "a") as made:
+        made.writestr("README.txt", "x")
+    assert opened(path, labels="folder")[0].class_names == ("cat", "dog")
+
+
+def test_a_member_is_not_unpacked_beyond_its_announced_size(tmp_path):
+    """100 MB of zeros, announced as 100 bytes in the list at the end of the zip."""
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(str(path), "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("a.png", bytes(100_000_000))
+    packed = path.read_bytes()
+    assert packed.count(struct.pack("<I", 100_000_000)) == 2
+    path.write_bytes(packed.replace(struct.pack("<I", 100_000_000), struct.pack("<I", 100)))
+    source = archive.find_images(str(path), name="bomb")
+    tracemalloc.start()
+    try:
+        with pytest.raises(OSError), source.open(0) as file:
+            file.read()
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_packed_beside_the_zip(tmp_path):

@@ -227,7 +227,7 @@ STORED = {  # EXIF's orientation: how the stored rows and columns come from the 
 
 
 @pytest.mark.parametrize("orientation", sorted(STORED))
-@pytest.mark.parametrize("kind, options", [("PNG", {}), ("WEBP", {"lossless": True})])
+@pytest.mark.parametrize("kind, options", [("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})])
 def test_images_are_turned_upright(orientation, kind, options):
     stored = np.ascontiguousarray(STORED[orientation](FACE))
     data = encoded(stored, kind, exif=image_files.exif(orientation), **options)

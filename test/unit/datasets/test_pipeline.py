@@ -115,6 +115,10 @@ def test_sample_inputs_are_fixed():
     assert all(np.array_equal(*parts) for parts in zip(first, again))
     assert first.images.shape == (23, 28, 28, 1) and first.images.max() <= 1
     assert first.labels.argmax(1).tolist() == [k % 10 for k in range(23)]
+    everything, labels = DATASET.read(np.arange(DATASET.num_examples))
+    for image, label in zip(first.images, first.image_labels):  # each with its own label
+        (place, *_) = np.flatnonzero(np.abs(everything / 255.0 - image).max((1, 2, 3)) < 1e-6)
+        assert np.array_equal(labels[place], label)
 
 
 def test_synthetic_sets():

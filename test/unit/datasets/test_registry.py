@@ -174,3 +174,16 @@ def test_a_user_error_exits_with_2(tmp_path, few_images):
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("main.py: --crop: 0.png is 9x7")
     assert "Traceback" not in done.stderr
+
+
+def test_a_set_smaller_than_its_output_is_opened_again_with_its_own_sizes(tmp_path):
+    """As an evaluation and --config do, with what the first opening filled in."""
+    folder = tmp_path / "set"
+    image_files.write(folder / "0.png", image_files.colors(48, 100))
+    asked = Config(dataset="set", data_path=str(folder), cache="off")
+    config, first = open_dataset(asked)
+    assert (config.output_height, config.output_width) == (64, 64)
+    again, second = open_dataset(config)
+    assert again.output_height == 64
+    assert (first.read([0])[0] == second.read([0])[0]).all()
+    assert open_dataset(asked.replace(input_height=40))[0].output_height == 64

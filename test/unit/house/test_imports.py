@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "options": (),
     "config_npu": ("options",),
     "config": ("options", "config_npu", "datasets.registry", "devices.registry"),
-    "flags_file": ("options", "config", "system", "utils"),
+    "flags_file": ("options", "config", "datasets.registry", "system", "utils"),
     "config_checks": ("options", "config"),
     "ops_cpu": (),
     "ops_winograd": ("ops_cpu",),

@@ -266,7 +266,7 @@ def test_no_name_of_another_version_is_a_flag_here():
 def test_a_preset_gives_what_the_command_line_does_not():
     config = main.parse(["main.py", "--train", "--config=celebA", "--output_height=32"])
     assert (config.dataset, config.crop, config.input_width) == ("celebA", True, 108)
-    assert (config.output_height, config.output_width) == (32, 64)
+    assert (config.output_height, config.output_width) == (32, None)  # a square
     assert {"dataset", "crop", "output_height"} <= config.given
 
 
@@ -277,6 +277,54 @@ def test_the_options_of_a_run_are_a_preset_but_not_its_place(tmp_path):
         config = main.parse(["main.py", f"--config={name}", "--seed=6"])
         assert (config.z_dim, config.seed, config.dataset) == (7, 6, "mnist")
         assert (config.train, config.out_name, config.num_classes) == (False, "", None)
+
+
+FACES = dict(
+    dataset="faces",
+    data_path="/faces",
+    checkpoint_dir="/far/ckpt",
+    sample_dir="/far/samples",
+    output_height=96,
+    output_width=48,
+    input_height=96,
+    input_width=48,
+    channels=1,
+)
+
+
+@pytest.mark.parametrize(
+    "run, flags, expected",
+    [
+        (FACES, [], dict(FACES, input_height=None, input_width=None)),
+        (FACES, ["--crop"], dict(output_height=96, input_height=None, crop=True)),
+        (dict(FACES, crop=True), [], dict(input_height=96, input_width=48)),
+        (dict(FACES, crop=True), ["--input_width=32"], dict(input_height=None, input_width=32)),
+        (FACES, ["--output_height=64"], dict(output_height=64, output_width=None)),
+        (
+            FACES,
+            ["--dataset=cats"],
+            dict(dataset="cats", data_path=None, channels=None, output_height=96),
+        ),
+        (FACES, ["--data_path=/cats"], dict(dataset="cats", data_path="/cats", channels=None)),
+        (FACES, ["--dataset=mnist"], dict(data_path=None, output_height=None, output_width=None)),
+        (
+            dict(dataset="mnist", data_path="/m", output_height=28, output_width=28),
+            ["--data_path=/n"],
+            dict(dataset="mnist", data_path="/n", output_height=28),
+        ),
+        (
+            dict(dataset="mnist", output_height=28, output_width=28, channels=1),
+            ["--dataset=faces"],
+            dict(dataset="faces", output_height=None, output_width=None, channels=None),
+        ),
+    ],
+)
+def test_a_runs_options_that_do_not_fit_other_data_are_left_out(tmp_path, run, flags, expected):
+    (tmp_path / "FLAGS.json").write_text(Config(z_dim=7, **run).to_json())
+    config = main.parse(["main.py", f"--config={tmp_path}", *flags])
+    expected = dict(expected, z_dim=7)
+    expected.update(checkpoint_dir=Config().checkpoint_dir, sample_dir=Config().sample_dir)
+    assert {name: getattr(config, name) for name in expected} == expected
 
 
 @pytest.mark.parametrize("name", sorted(os.listdir(os.path.join(ROOT, "configs", "presets"))))
