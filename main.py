@@ -111,7 +111,12 @@ def config_from_flags(values: flags.FlagValues) -> Config:
     if fields["preset"] is not None:
         preset = read_preset(fields["preset"], {name: fields[name] for name in given})
         fields.update(preset)
-        given.update(preset)
+        # A run's FLAGS.json names all options: an NPU's that has its default was not asked for.
+        given.update(
+            name
+            for name, value in preset.items()
+            if not OPTIONS[name].declared.npu_only or value != OPTIONS[name].default
+        )
     if fields["data_path"] and "dataset" not in given:
         fields["dataset"] = os.path.basename(fields["data_path"]) or fields["dataset"]
     return Config(**fields, given=frozenset(given))

@@ -147,8 +147,14 @@ class HcclRanks(Ranks):
         return adapter.sum_over_devices(tensor) / self.size
 
     def broadcast(self, tensor: tf.Tensor) -> tf.Tensor:
-        """See `Ranks.broadcast`."""
-        return adapter.broadcast(tensor)
+        """See `Ranks.broadcast`.
+
+        Integers travel as int32, the only type of theirs that every release of HCCL takes: those
+        broadcast here are counters, sizes and bytes.
+        """
+        if tensor.dtype.is_floating:
+            return adapter.broadcast(tensor)
+        return tf.cast(adapter.broadcast(tf.cast(tensor, tf.int32)), tensor.dtype)
 
 
 class AveragingOptimizer(tf.train.Optimizer):

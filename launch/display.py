@@ -40,6 +40,8 @@ class ErrorDisplay:
             return
         self.path = output.path(".stderr")
         self.environment = _terminal_size()
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self.path)  # of a launcher that was killed
         os.mkfifo(self.path)
         # Held open until the training has ended: the display's input must not end before it begins.
         self._held = os.open(self.path, os.O_RDWR)

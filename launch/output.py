@@ -9,6 +9,7 @@ from launch.console import ROOT
 from options import UserError
 
 OUTPUT = os.path.join(ROOT, "test", "output")
+RANK_0_PID = ".rank_0.pid"  # the number of rank 0's process, where horovodrun started it
 PREVIOUS = ".previous"  # what was there, until the training has accepted its options
 
 

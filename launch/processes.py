@@ -1,7 +1,9 @@
 """The processes that train: one, one a device on NPUs, or those of horovodrun elsewhere."""
 
+import contextlib
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -11,7 +13,7 @@ from devices import rank_table
 from launch import binding
 from launch.console import ROOT
 from launch.display import ErrorDisplay
-from launch.output import Output
+from launch.output import RANK_0_PID, Output
 from launch.signals import PASSED_ON, SignalRelay, own_group
 
 SECONDS_TO_END = 15  # what the other ranks have once one has failed
@@ -54,13 +56,7 @@ class Ending(NamedTuple):
 
 
 class OneProcess:
-    """A training on one device.
-
-    Attributes:
-        launcher: the words that a user puts before the command to start it by hand.
-    """
-
-    launcher: Tuple[str, ...] = ()
+    """A training on one device."""
 
     def __init__(self, job: Job, *, relay: SignalRelay, display: ErrorDisplay):
         self._job, self._relay, self._display = job, relay, display
@@ -75,6 +71,14 @@ class OneProcess:
     def wait(self) -> Ending:
         """Waits until it has ended, whatever signals come meanwhile."""
         return Ending(_code(self._relay.processes[0].wait()))
+
+    def again(self) -> str:
+        """How a user goes on by hand with a training that was stopped."""
+        device = self._job.environment["ASCEND_DEVICE_ID"]
+        return ": " + self._by_hand([] if device == "0" else ["env", f"ASCEND_DEVICE_ID={device}"])
+
+    def _by_hand(self, words: List[str]) -> str:
+        return " ".join(map(shlex.quote, [*words, *self._job.command]))
 
     def _binding(self) -> List[str]:
         environment = self._job.environment
@@ -113,6 +117,16 @@ class NpuProcesses(OneProcess):
             device = str(table.device_ids[rank])
             self._start(self._rank_command(), RANK_ID=str(rank), ASCEND_DEVICE_ID=device)
 
+    def again(self) -> str:
+        """See `OneProcess.again`."""
+        environment = self._job.environment
+        names = ("RANK_TABLE_FILE", "RANK_SIZE", "JOB_ID")
+        words = ["env", *[f"{name}={environment[name]}" for name in names]]
+        return (
+            ", start this once for each rank N on its device D of the rank table: "
+            + self._by_hand([*words, "RANK_ID=N", "ASCEND_DEVICE_ID=D"])
+        )
+
     def wait(self) -> Ending:
         """Waits for all; where one fails the others are ended. Returns the first failure."""
         ending, deadline = Ending(0), 0.0
@@ -139,17 +153,34 @@ class HorovodProcesses(OneProcess):
     def __init__(self, job: Job, *, relay: SignalRelay, display: ErrorDisplay):
         super().__init__(job, relay=relay, display=display)
         relay.only_term = True
-        self.launcher = (
+        # The vote of the ranks stops all for one. horovodrun would kill them after five seconds.
+        relay.leader = self._rank_0
+        self._launcher = [
             job.python, "-m", "horovod.runner.launch", "-np", str(job.size), "--gloo"
-        )  # fmt: skip
+        ]  # fmt: skip
         self._log = job.outputs[0].path(HOROVODRUN_LOG)
+        self._pid_file = job.outputs[0].path(RANK_0_PID)
 
     def start(self) -> None:
         """Starts horovodrun; the relay is to be released after that."""
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self._pid_file)
         with open(self._log, "wb") as log:
             self._start(
-                [*self.launcher, *self._rank_command()], stdout=log, stderr=subprocess.STDOUT
+                [*self._launcher, *self._rank_command()], stdout=log, stderr=subprocess.STDOUT
             )
+
+    def again(self) -> str:
+        """See `OneProcess.again`."""
+        return ": " + self._by_hand(self._launcher)
+
+    def _rank_0(self) -> Optional[int]:
+        """The number of rank 0's process, once it has written it down."""
+        try:
+            with open(self._pid_file) as file:
+                return int(file.read())
+        except (OSError, ValueError):
+            return None
 
     def wait(self) -> Ending:
         """Waits for horovodrun, which ends the others where one fails."""

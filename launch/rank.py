@@ -5,7 +5,7 @@ import sys
 from typing import List
 
 from launch import binding
-from launch.output import log_path
+from launch.output import RANK_0_PID, log_path
 
 
 def become_rank(words: List[str]) -> int:
@@ -25,6 +25,8 @@ def become_rank(words: List[str]) -> int:
     shows_bar = rank == 0 and rank_0_errors != log
     for number, path in ((1, log), (2, log)):
         _redirect(number, path)
+    if rank == 0:
+        _write_pid(os.path.join(os.path.dirname(log), RANK_0_PID))
     if bind == "bind":
         command = binding.words(rank=rank, size=int(os.environ["RANK_SIZE"])) + command
     if shows_bar:
@@ -32,6 +34,13 @@ def become_rank(words: List[str]) -> int:
     command.append("--progress=on" if shows_bar else "--progress=off")
     os.execvp(command[0], command)
     raise AssertionError("not reached")
+
+
+def _write_pid(path: str) -> None:
+    """Writes down this process's number, which the training will have."""
+    with open(path + ".new", "w") as file:
+        file.write(str(os.getpid()))
+    os.replace(path + ".new", path)
 
 
 def _redirect(number: int, path: str) -> None:

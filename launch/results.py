@@ -58,7 +58,7 @@ def report(output: Output, *, script: Script, ranks: str, seconds: int) -> None:
     log, run = read_log(output.log), output.path("run")
     losses, accuracy = d_losses(log), ACCURACY.findall(log)
     batch_size = _batch_size(os.path.join(run, OPTIONS_FILE))
-    case_name = f"{script.network}_bs{batch_size}_{ranks}p_{script.goal}"
+    case_name = f"{script.network}_bs{batch_size}_{ranks}p_{script.goal}".replace("/", "")
     speed = throughput.of_run(run)
     figures = {
         "network": script.network,

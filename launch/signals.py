@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from typing import List, Optional
+from typing import Callable, List, Optional
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -22,6 +22,7 @@ class SignalRelay:
         processes: those that get the signals.
         received: the last signal that came, or None.
         only_term: whether the processes heed SIGINT and SIGTERM alone: the others become SIGTERM.
+        leader: gives the number of the process that gets the signals instead, or None.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,7 @@ class SignalRelay:
         self.processes: List[subprocess.Popen] = []
         self.received: Optional[signal.Signals] = None
         self.only_term = False
+        self.leader: Callable[[], Optional[int]] = lambda: None
         signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
         for number in PASSED_ON:
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup's, for one, stays ignored
@@ -41,6 +43,11 @@ class SignalRelay:
     def _receive(self, number: int, frame: object) -> None:
         del frame
         self.received = signal.Signals(number)
+        leader = self.leader()
+        if leader is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(leader, number)
+            return
         becomes_term = self.only_term and number != signal.SIGINT
         for process in self.processes:
             with contextlib.suppress(ProcessLookupError):

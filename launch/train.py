@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import shlex
 import sys
 import time
 from typing import Dict, List, Tuple, Type
@@ -24,6 +23,7 @@ from launch.processes import (
 )
 from launch.signals import SignalRelay
 from options import UserError
+from training import throughput
 
 LAST_LINES = 20  # of the log, shown after a failure
 JOB_ID = "10086"
@@ -64,7 +64,7 @@ def train(words: List[str]) -> int:
     ending = training.wait()
     display.close()
     if ending.code:
-        _report_failure(ending, outputs, command=[*training.launcher, *job.command])
+        _report_failure(ending, outputs, again=training.again())
     else:
         seconds = int(time.monotonic()) - start
         results.report(outputs[0], script=script, ranks=variables["RANK_SIZE"], seconds=seconds)
@@ -135,8 +135,12 @@ def _command(script: Script, options: Options, output: Output) -> Tuple[str, ...
     )
 
 
-def _report_failure(ending: Ending, outputs: List[Output], *, command: List[str]) -> None:
-    """Says what happened; a training that refused its options leaves the last output in place."""
+def _report_failure(ending: Ending, outputs: List[Output], *, again: str) -> None:
+    """Says what happened; a training that refused its options leaves the last output in place.
+
+    Args:
+        again: how to go on by hand.
+    """
     output = outputs[ending.rank or 0]
     text = results.read_log(output.log)
     if _refused(ending, outputs[0]):
@@ -146,7 +150,7 @@ def _report_failure(ending: Ending, outputs: List[Output], *, command: List[str]
             each.restore()
         return
     if ending.code in STOPPED:
-        say("Training stopped by a signal. To go on: " + " ".join(map(shlex.quote, command)))
+        say(f"Training stopped by a signal. To go on{again}")
     else:
         rank = "" if ending.rank is None else f" in rank {ending.rank}"
         say(f"Training failed with exit code {ending.code}{rank}. The last lines of its log:")
@@ -159,5 +163,6 @@ def _refused(ending: Ending, output: Output) -> bool:
     return (
         ending.code == 2
         and not results.d_losses(results.read_log(output.log))
+        and not throughput.has_steps(output.path("run"))
         and not [name for name in os.listdir(output.path("ckpt")) if not name.startswith(".")]
     )

@@ -5,6 +5,7 @@ Ranks also agree here, in the same vote, on when a checkpoint is due by the cloc
 
 import os
 import signal
+import time
 from typing import Any, Callable, Dict, Optional, Sequence
 
 import numpy as np
@@ -17,6 +18,8 @@ from devices.ranks import Ranks
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 # Of these the second stops at once. SIGHUP comes twice, from the terminal and from its shell.
 _URGENT = (signal.SIGINT, signal.SIGTERM)
+# Sooner than this, a second one is the first again: `timeout` signals a program and then its group.
+SECONDS_BETWEEN = 1.0
 STOP_REQUESTS = "stop_requests"  # the name of the vote's fetch
 
 
@@ -31,7 +34,7 @@ class SignalCatcher:
         """Args: warn: called with one line when the first signal comes."""
         self.received: Optional[int] = None
         self._warn = warn
-        self._urgent_before = False
+        self._urgent_at: Optional[float] = None
         self._handlers_before: Dict[int, Any] = {}
 
     def __enter__(self) -> "SignalCatcher":
@@ -48,11 +51,13 @@ class SignalCatcher:
     def _receive(self, number: int, frame: Any) -> None:
         del frame
         if number in _URGENT:
-            if self._urgent_before:
+            now = time.monotonic()
+            if self._urgent_at is None:
+                self._urgent_at = now
+            elif now - self._urgent_at >= SECONDS_BETWEEN:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
                 return
-            self._urgent_before = True
         if self.received is not None:
             return
         self.received = number

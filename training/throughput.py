@@ -47,6 +47,11 @@ def of_run(folder: str) -> Optional[Speed]:
     )
 
 
+def has_steps(folder: str) -> bool:
+    """Whether the run in a folder has made a step that it wrote down."""
+    return any(map(_is_step, _read_lines(os.path.join(folder, METRICS_FILE))))
+
+
 def measure(lines: List[Dict[str, Any]], *, batch_size: int, ckpt_freq: int) -> Optional[Speed]:
     """The speed in the first epoch that was written, while the number of ranks was the same.
 

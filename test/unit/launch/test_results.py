@@ -1,9 +1,13 @@
 """The figures that the launch scripts take from a training's log, on canned logs."""
 
 import os
+import sys
+import types
 
 import pytest
 from launching import CASE, FULL, LAST, PERFORMANCE, SAMPLE, Project, log_of, read
+
+from launch import display, results
 
 
 @pytest.fixture
@@ -135,3 +139,27 @@ def test_full_training_and_case_name(project):
         "2",
         "7",
     ]
+
+
+def test_results_of_a_rank_without_options_have_a_name(tmp_path):
+    """A rank above 0 has no FLAGS.json; "N/A" is not part of a path."""
+    output = types.SimpleNamespace(
+        log=str(tmp_path / "log"), path=lambda *names: str(tmp_path.joinpath(*names))
+    )
+    (tmp_path / "log").write_text("")
+    script = types.SimpleNamespace(network="DCGAN", goal="perf")
+    results.report(output, script=script, ranks="2", seconds=3)
+    assert (tmp_path / "DCGAN_bsNA_2p_perf.log").exists()
+
+
+def test_a_display_of_a_killed_launcher_is_in_nobodys_way(tmp_path, monkeypatch):
+    log = tmp_path / "log"
+    log.write_text("")
+    os.mkfifo(str(tmp_path / ".stderr"))
+    monkeypatch.setattr(display.os, "isatty", lambda number: True)
+    output = types.SimpleNamespace(log=str(log), path=lambda *names: str(tmp_path.joinpath(*names)))
+    shown = display.ErrorDisplay(output, python=sys.executable)
+    with open(shown.path, "w") as errors:
+        errors.write("a last word\n")
+    shown.close()
+    assert log.read_text() == "a last word\n" and not os.path.exists(shown.path)

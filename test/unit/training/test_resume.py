@@ -139,16 +139,6 @@ def test_a_clock_that_is_set_back_does_not_matter(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_second_signal_stops_at_once(tmp_path):
-    child = started(tmp_path, "--epoch=5000")
-    while child.poll() is None:  # one of them comes while the first is still being answered
-        child.send_signal(signal.SIGTERM)
-        time.sleep(0.001)
-    child.communicate()
-    assert child.returncode == -signal.SIGTERM
-
-
-@pytest.mark.slow
 def test_counter_time_and_metrics_go_on(tmp_path):
     texts = [
         train_here(tmp_path, "--seed=2", "--train_size=64", "--epoch=" + epochs)[1]

@@ -1,11 +1,13 @@
 """The vote of several ranks: a stop for any rank's signal, a checkpoint by rank 0's clock alone."""
 
+import os
 import signal
 
 import pytest
 import tensorflow.compat.v1 as tf
 
 from devices.ranks import Ranks
+from training import signals
 from training.signals import STOP_REQUESTS, build_stop_vote
 
 
@@ -22,3 +24,21 @@ def test_a_rank_votes_and_takes_its_request_back(graph, rank):
             seen.append((vote.result(requests, None), vote.save_due(requests)))
     first = rank == 0
     assert seen == [(None, False), (None, first), (None, False), (signal.SIGHUP, first)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_stops_at_once_but_an_echo_of_the_first_does_not(monkeypatch, number):
+    """`timeout` signals a program and then its group, so the first one comes twice."""
+    clock, killed, lines = [10.0], [], []
+    monkeypatch.setattr(signals.time, "monotonic", lambda: clock[0])
+    with signals.SignalCatcher(warn=lines.append) as catcher:
+        kill = os.kill
+        kill(os.getpid(), number)
+        clock[0] += 0.5
+        kill(os.getpid(), number)
+        assert catcher.received == number and len(lines) == 1
+        monkeypatch.setattr(signals.os, "kill", lambda *what: killed.append(what))
+        clock[0] += 0.6
+        kill(os.getpid(), number)
+        assert signal.getsignal(number) == signal.SIG_DFL
+    assert killed == [(os.getpid(), number)]

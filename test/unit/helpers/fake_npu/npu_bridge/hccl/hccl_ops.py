@@ -38,6 +38,7 @@ def broadcast(tensor, root_rank, fusion=2, fusion_id=0, group="hccl_world_group"
     results = []
     for part in tensor:
         part = tf.convert_to_tensor(part)
+        assert part.dtype.name in ("float32", "float16", "int32", "int8"), part.dtype
         result = _collective(part, lambda parts: parts[root_rank])
         fusion_groups.add(result.op, "broadcast", fusion, fusion_id, group, part.dtype.name)
         results.append(result)
