@@ -42,7 +42,7 @@ def labeled_splits(run: TrainedRun) -> Tuple[Split, Split]:
 
 
 def _read_split(run: TrainedRun, split: str) -> Split:
-    _, dataset = open_dataset(run.config.replace(mnist_split=split, labels="auto"))
+    dataset = mnist.open_mnist(run.config.replace(mnist_split=split, labels="auto"))
     images, one_hot = dataset.read(np.arange(dataset.num_examples))
     return images, one_hot.argmax(1)
 
