@@ -20,6 +20,7 @@ from system import opening
 MAX_PIXELS = 1 << 26
 # EXIF's tag of the orientation and what turns each of its values upright (CIPA DC-008, 4.6.4 A).
 _ORIENTATION = 0x0112
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags
 _TURNS = {
     2: Image.FLIP_LEFT_RIGHT,
     3: Image.ROTATE_180,
@@ -150,7 +151,10 @@ def _orientation(image):
 
 def _upright_sides(image):
     """(height, width) in pixels as seen upright."""
-    return image.size if _orientation(image) in _SIDEWAYS else image.size[::-1]
+    width, height = image.size
+    if image.format == "TIFF":  # of which newer releases of Pillow give the upright size
+        width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
+    return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
 
 
 def _framed(image, framing, box):
