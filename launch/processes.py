@@ -163,8 +163,7 @@ class HorovodProcesses(OneProcess):
 
     def start(self) -> None:
         """Starts horovodrun; the relay is to be released after that."""
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(self._pid_file)
+        self._forget_rank_0()
         with open(self._log, "wb") as log:
             self._start(
                 [*self._launcher, *self._rank_command()], stdout=log, stderr=subprocess.STDOUT
@@ -182,9 +181,14 @@ class HorovodProcesses(OneProcess):
         except (OSError, ValueError):
             return None
 
+    def _forget_rank_0(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self._pid_file)
+
     def wait(self) -> Ending:
         """Waits for horovodrun, which ends the others where one fails."""
         ending = super().wait()
+        self._forget_rank_0()
         if not ending.code:
             return ending
         with open(self._log, encoding="utf-8", errors="replace") as file:
