@@ -17,11 +17,10 @@ PRESETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "configs", "p
 # A preset says what is trained, not where it is filed or what a machine computes fast.
 _NOT_IN_PRESETS = {"out_dir", "out_name", "checkpoint_dir", "sample_dir", "preset", "kernels"}
 _NOT_IN_PRESETS.update(SET_BY_DATASET)
-_NOTHING: Mapping[str, Any] = {}
 _INPUT_SIZES, _OUTPUT_SIZES = ("input_height", "input_width"), ("output_height", "output_width")
 
 
-def read_preset(name: str, given: Mapping[str, Any] = _NOTHING) -> Dict[str, Any]:
+def read_preset(name: str, given: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
     """The options of a preset: a name in configs/presets, or the path of a FLAGS.json.
 
     Args:
@@ -39,27 +38,28 @@ def read_preset(name: str, given: Mapping[str, Any] = _NOTHING) -> Dict[str, Any
         raise UserError(f"--config: {name!r:.80} is neither a file nor one of {', '.join(names)}")
     jobs = {each for each, option in OPTIONS.items() if option.section == "What to do"}
     found = read_options(path)
-    left_out = {*jobs, *_NOT_IN_PRESETS, *found.get("fitted", ()), *given, *_changed(found, given)}
+    given = given or {}
+    left_out = {*jobs, *_NOT_IN_PRESETS, *found.get("fitted", ()), *given, *_unfit(found, given)}
     return {each: value for each, value in found.items() if each not in left_out}
 
 
-def _changed(found: Dict[str, Any], given: Mapping[str, Any]) -> Set[str]:
-    """What options on the command line change beside themselves in those of a preset."""
-    changed: Set[str] = set()
+def _unfit(found: Dict[str, Any], given: Mapping[str, Any]) -> Set[str]:
+    """The options of a preset that do not fit those on the command line."""
+    unfit: Set[str] = set()
     if not found.get("crop"):  # then they are the output's, filled in when the set was opened
-        changed.update(_INPUT_SIZES)
+        unfit.update(_INPUT_SIZES)
     for sizes in (_INPUT_SIZES, _OUTPUT_SIZES):  # one side alone means a square
         if not set(sizes).isdisjoint(given):
-            changed.update(sizes)
+            unfit.update(sizes)
     if "dataset" in given and given["dataset"] != found.get("dataset"):
-        changed.update(("data_path", "channels"))
+        unfit.update(("data_path", "channels"))
         if _has_own_size(given["dataset"]) or _has_own_size(found.get("dataset")):
-            changed.update(_INPUT_SIZES + _OUTPUT_SIZES)
+            unfit.update(_INPUT_SIZES + _OUTPUT_SIZES)
     elif (
         "data_path" in given and found.get("data_path") and not _has_own_size(found.get("dataset"))
     ):
-        changed.update(("dataset", "channels"))
-    return changed
+        unfit.update(("dataset", "channels"))
+    return unfit
 
 
 def _has_own_size(dataset: Optional[str]) -> bool:

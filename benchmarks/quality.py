@@ -57,9 +57,20 @@ SETS = {
     "fashion_mnist": _LABELED,
     "cifar10": Row(50_000, ("frechet", "kid"), most_samples=50_000, has_splits=False),
 }
-# Options that are not the training's to choose here.
-FIXED = ("dataset", "mnist_split", "epoch", "seed", "ckpt_freq", "sample_freq", "out_dir")
-FIXED += ("out_name", "data_path", "train", "resume")
+# Options of the training that this program sets itself.
+FIXED = (
+    "train",
+    "resume",
+    "dataset",
+    "data_path",
+    "mnist_split",
+    "epoch",
+    "seed",
+    "ckpt_freq",
+    "sample_freq",
+    "out_dir",
+    "out_name",
+)
 FOR_BOTH = ("data_dir", "device")  # options that an evaluation needs as much as a training
 
 
@@ -214,7 +225,7 @@ def measure(plan: Plan, seed: int) -> None:
 
 def table(plan: Plan) -> Tuple[str, Dict[str, Any]]:
     """(a Markdown table of what was measured so far, the curves of its means)."""
-    split = f"{plan.split} images" if plan.row.has_splits else "first images of the set"
+    split = f"{plan.split} images" if plan.row.has_splits else "images of the set"
     lines = [
         f"`{' '.join(plan.recipe)}`, seeds {plan.arguments.seeds}, {plan.arguments.samples} samples, "
         f"compared with the {split}, batch norm {plan.batch_norm}",
@@ -233,16 +244,11 @@ def table(plan: Plan) -> Tuple[str, Dict[str, Any]]:
             values = [entry[name] for entry in entries if name in entry]
             cells.append(_cell(values))
             if values and name == plan.row.figures[0]:
-                epochs, means = curves.setdefault(_title(name), ([], []))
+                epochs, means = curves.setdefault(METRICS[name].title, ([], []))
                 epochs.append(epoch)
                 means.append(statistics.mean(values))
         lines.append(f"| {epoch} | {len(entries)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n", curves
-
-
-def _title(name: str) -> str:
-    metric = METRICS[name]
-    return f"{metric.label} ({metric.unit})" if metric.unit else metric.label
 
 
 def _cell(values: List[float]) -> str:

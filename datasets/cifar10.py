@@ -10,12 +10,12 @@ import numpy as np
 
 from datasets.dataset import ArrayDataset
 from datasets.fetched import fetched_folder
+from datasets.names import CIFAR10_FILES
 from options import UserError
 from system.regular_file import open_regular
 
 SIDE = 32
 NAME = "cifar-10-batches-bin"
-FILES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 CLASS_NAMES = (
     "airplane",
     "automobile",
@@ -40,7 +40,7 @@ def open_cifar10(config):
         UserError: a file is missing or not what its name says.
     """
     folder = config.data_path or fetched_folder(config)
-    records = np.concatenate([_read(_find(folder, name)) for name in FILES])
+    records = np.concatenate([_read(_find(folder, name)) for name in CIFAR10_FILES])
     planes = records[:, 1:].reshape(-1, 3, SIDE, SIDE)
     images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
     return ArrayDataset(

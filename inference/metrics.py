@@ -53,6 +53,11 @@ class Metric:
         self.unit = unit
         self.smaller_is_better = smaller_is_better
 
+    @property
+    def title(self) -> str:
+        """Its name in plots, with its unit."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
     def fits(self, sample: ImageSample) -> bool:
         """Whether the sample has all that the metric needs."""
         return all(getattr(sample, name) is not None for name in self.needs)

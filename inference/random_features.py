@@ -11,8 +11,8 @@ from typing import Any, Iterable, Tuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-# Raised with every change after which figures compare no more: other features, or another choice of
-# the real images.
+# Raised with every change after which figures can no longer be compared: other features, or another
+# choice of the real images.
 NAME = "random-2"
 CHANNELS = (16, 32, 64, 128)
 KERNEL = 5

@@ -105,12 +105,11 @@ def _plot(path: str, entries: List[Entry], last: Entry) -> None:
         values = [entry[name] for entry in alike if name in entry]
         if not values or len(values) < len(alike):
             continue
-        unit = f" ({metric.unit})" if metric.unit else ""
         steps = [entry["step"] for entry in alike]
         if metric.smaller_is_better:
-            curves[metric.label + unit] = steps, values
+            curves[metric.title] = steps, values
         elif metric.unit == "%" and metric.smaller_is_better is False:
-            curves[f"100 - {metric.label}{unit}"] = steps, [100 - value for value in values]
+            curves[f"100 - {metric.title}"] = steps, [100 - value for value in values]
     if curves:
         title = os.path.basename(os.path.dirname(path))
         utils.plot_curves(path, curves, xlabel="step", ylabel="smaller is better", title=title)

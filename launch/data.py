@@ -4,7 +4,7 @@ import glob
 import os
 from typing import Iterator, NamedTuple, Optional
 
-from datasets.names import IMAGE_SUFFIXES
+from datasets.names import CIFAR10_FILES, IMAGE_SUFFIXES
 from datasets.registry import DATASETS
 from launch.console import ROOT
 from options import UserError
@@ -83,10 +83,9 @@ def _kind(folder: str, name: str) -> Optional[str]:
     """The data set whose files are in a folder, the folder's name for images; None for neither."""
     if glob.glob(os.path.join(glob.escape(folder), "*-idx[13]-ubyte*")):
         return "fashion_mnist" if "fashion" in name.lower() else "mnist"
-    cifar10 = {f"data_batch_{number}.bin" for number in range(1, 6)}.intersection(
-        _files(folder, depth=2)
-    )
-    if len(cifar10) == 5 or cifar10 and name != "cifar10":  # main.py fetches what cifar10/ lacks
+    records = set(CIFAR10_FILES).intersection(_files(folder, depth=2))
+    is_whole = len(records) == len(CIFAR10_FILES)
+    if is_whole or (records and name != "cifar10"):  # main.py fetches what cifar10/ lacks
         return "cifar10"
     is_image = any(
         file.lower().endswith(IMAGE_SUFFIXES) or file == "data.mdb"

@@ -72,7 +72,7 @@ class OneProcess:
         """Waits until it has ended, whatever signals come meanwhile."""
         return Ending(_code(self._relay.processes[0].wait()))
 
-    def again(self) -> str:
+    def resume_hint(self) -> str:
         """How a user goes on by hand with a training that was stopped."""
         device = self._job.environment["ASCEND_DEVICE_ID"]
         return ": " + self._by_hand([] if device == "0" else ["env", f"ASCEND_DEVICE_ID={device}"])
@@ -117,8 +117,8 @@ class NpuProcesses(OneProcess):
             device = str(table.device_ids[rank])
             self._start(self._rank_command(), RANK_ID=str(rank), ASCEND_DEVICE_ID=device)
 
-    def again(self) -> str:
-        """See `OneProcess.again`."""
+    def resume_hint(self) -> str:
+        """See `OneProcess.resume_hint`."""
         environment = self._job.environment
         names = ("RANK_TABLE_FILE", "RANK_SIZE", "JOB_ID")
         words = ["env", *[f"{name}={environment[name]}" for name in names]]
@@ -169,8 +169,8 @@ class HorovodProcesses(OneProcess):
                 [*self._launcher, *self._rank_command()], stdout=log, stderr=subprocess.STDOUT
             )
 
-    def again(self) -> str:
-        """See `OneProcess.again`."""
+    def resume_hint(self) -> str:
+        """See `OneProcess.resume_hint`."""
         return ": " + self._by_hand(self._launcher)
 
     def _rank_0(self) -> Optional[int]:

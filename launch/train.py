@@ -64,7 +64,7 @@ def train(words: List[str]) -> int:
     ending = training.wait()
     display.close()
     if ending.code:
-        _report_failure(ending, outputs, again=training.again())
+        _report_failure(ending, outputs, resume_hint=training.resume_hint())
     else:
         seconds = int(time.monotonic()) - start
         results.report(outputs[0], script=script, ranks=variables["RANK_SIZE"], seconds=seconds)
@@ -135,11 +135,11 @@ def _command(script: Script, options: Options, output: Output) -> Tuple[str, ...
     )
 
 
-def _report_failure(ending: Ending, outputs: List[Output], *, again: str) -> None:
+def _report_failure(ending: Ending, outputs: List[Output], *, resume_hint: str) -> None:
     """Says what happened; a training that refused its options leaves the last output in place.
 
     Args:
-        again: how to go on by hand.
+        resume_hint: how to go on by hand.
     """
     output = outputs[ending.rank or 0]
     text = results.read_log(output.log)
@@ -150,7 +150,7 @@ def _report_failure(ending: Ending, outputs: List[Output], *, again: str) -> Non
             each.restore()
         return
     if ending.code in STOPPED:
-        say(f"Training stopped by a signal. To go on{again}")
+        say(f"Training stopped by a signal. To go on{resume_hint}")
     else:
         rank = "" if ending.rank is None else f" in rank {ending.rank}"
         say(f"Training failed with exit code {ending.code}{rank}. The last lines of its log:")

@@ -18,7 +18,7 @@ from devices.ranks import Ranks
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 # Of these the second stops at once. SIGHUP comes twice, from the terminal and from its shell.
 _URGENT = (signal.SIGINT, signal.SIGTERM)
-# Sooner than this, a second one is the first again: `timeout` signals a program and then its group.
+# A second one sooner than this counts as the first: `timeout` signals a program, then its group.
 SECONDS_BETWEEN = 1.0
 STOP_REQUESTS = "stop_requests"  # the name of the vote's fetch
 

@@ -47,7 +47,7 @@ def test_other_sets_and_flags_of_the_training(tmp_path):
     assert os.path.basename(config.data_dir) == "sets"
     text, _ = quality.table(plan)
     assert "| 2 | 0 | not measured | not measured |" in text
-    assert "compared with the first images of the set" in text
+    assert "compared with the images of the set" in text
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from mnist_files import write_set
 
 from config import Config
 from datasets import cifar10, mnist
+from datasets.names import CIFAR10_FILES
 from datasets.registry import open_dataset
 from options import UserError
 
@@ -16,7 +17,7 @@ def write_cifar10(folder, count=4):
     folder.mkdir(parents=True)
     pixels = np.stack([image_files.colors(32, 32, number) for number in range(5 * count)])
     labels = np.arange(5 * count) % 10
-    for number, name in enumerate(cifar10.FILES):
+    for number, name in enumerate(CIFAR10_FILES):
         part = slice(number * count, (number + 1) * count)
         records = [
             bytes([label]) + image.transpose(2, 0, 1).tobytes()

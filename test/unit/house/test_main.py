@@ -279,6 +279,14 @@ def test_the_options_of_a_run_are_a_preset_but_not_its_place(tmp_path):
         assert (config.train, config.out_name, config.num_classes) == (False, "", None)
 
 
+def test_an_npus_options_that_a_run_had_by_default_are_not_given(tmp_path):
+    """Loss scaling, for one, is dynamic where it was asked for, even in a mode without float16."""
+    (tmp_path / "FLAGS.json").write_text(Config(z_dim=7, over_dump=True).to_json())
+    given = main.parse(["main.py", f"--config={tmp_path}"]).given
+    assert {"z_dim", "over_dump", "batch_size"} <= given
+    assert not given.intersection({"loss_scale", "precision_mode", "data_dump_flag"})
+
+
 FACES = dict(
     dataset="faces",
     data_path="/faces",

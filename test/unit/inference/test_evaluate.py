@@ -299,6 +299,15 @@ def test_features_need_labeled_test_images(tmp_path):
         evaluate.evaluate(asked.replace(evaluate="features"))
 
 
+def test_figures_on_the_features_of_two_networks_are_told_apart():
+    found = {"real": [], "features": [], "notes": []}
+    entries = [{"step": 7, "samples": 9, "network": name, "kid": 1.0} for name in ("one", "two")]
+    labels = [label for label, _ in results.table(dict(found, checkpoints=entries))["rows"]]
+    assert labels == ["step 7, 9 samples, one", "step 7, 9 samples, two"]
+    (label,) = [row[0] for row in results.table(dict(found, checkpoints=entries[:1]))["rows"]]
+    assert label == "step 7, 9 samples"
+
+
 def test_an_earlier_result_that_cannot_be_read_is_kept_beside_the_new_one(
     mnist_run, tmp_path, capsys
 ):
