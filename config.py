@@ -23,7 +23,7 @@ MOST_STEPS = 10**9
 MOST_IMAGES = 10**7
 
 OPTIONS_FILE = "FLAGS.json"
-METRICS_FILE = "metrics.jsonl"  # of the training, one line a step
+METRICS_FILE = "metrics.jsonl"  # of the training: a line for each step and each sample grid
 RESULTS_FILE = "metrics.json"  # of --evaluate
 
 
@@ -164,14 +164,14 @@ class Config(NpuOptions):
         other_names=("output_path", "output_dir", "outf"))
     out_name: str = option("", "The run's folder. The default is named after its options and the time.",
         common=True, may_change=True, high=200)
-    checkpoint_dir: str = option("checkpoint", "Folder of the checkpoints, in the run's; or another folder with "
-        "weights that carpedm20's DCGAN wrote.", may_change=True,
+    checkpoint_dir: str = option("checkpoint", "Folder of the checkpoints inside the run's folder, or a folder elsewhere "
+        "with weights that carpedm20's DCGAN wrote.", may_change=True,
         other_names=("ckpt_path", "model_dir", "checkpoint_path", "ckpt_dir"))
-    sample_dir: str = option("samples", "Folder of the images, in the run's.", may_change=True)
+    sample_dir: str = option("samples", "Folder of the images inside the run's folder.", may_change=True)
     max_to_keep: int = option(1, "Checkpoints to keep. At least two are kept.", low=1, high=10**6, may_change=True)
     sample_freq: int = option(200, "Steps between sample grids. Without this flag, a run of fewer than 4,000 steps draws more of them.", low=1, high=MOST_STEPS,
         may_change=True, same_on_all_ranks=True)
-    ckpt_freq: int = option(200, "Steps between checkpoints. Without this flag, a run of fewer than 4,000 steps saves more of them.", low=1, high=MOST_STEPS,
+    ckpt_freq: int = option(200, "Steps between checkpoints. Without this flag, a run of 40 to 999 steps saves more of them.", low=1, high=MOST_STEPS,
         may_change=True, same_on_all_ranks=True)
     ckpt_minutes: float = option(10, "Also save a checkpoint when the last one is this many minutes old; 0 turns this off. "
         "At most two of these are kept.",
@@ -215,9 +215,9 @@ class Config(NpuOptions):
         common=True, may_change=True)
     intra_op_threads: int = option(0, "Threads within one operation; 0 is the default.", low=0, high=1024, may_change=True)
     inter_op_threads: int = option(0, "Operations that run at the same time; 0 is the default.", low=0, high=1024, may_change=True)
-    kernels: str = option("auto", "How a CPU computes the layers: by TensorFlow's operations as they are (native), by "
-        "forward convolutions (cpu), with a third of the multiplications (winograd), the same for oneDNN (onednn), or "
-        "by what is fastest on this machine.",
+    kernels: str = option("auto", "How a CPU computes the layers. native: TensorFlow's own operations. cpu: forward "
+        "convolutions only. winograd: minimal filtering, with a third of the multiplications. onednn: winograd adapted to "
+        "oneDNN. auto: the fastest of these on this machine.",
         choices=("auto", "native", "cpu", "winograd", "onednn"), may_change=True, same_on_all_ranks=True)
     profiling: bool = option(False, "Profile the training: with CANN's profiler on an NPU, elsewhere as a timeline.", may_change=True,
         npu_key="profiling_mode", in_scripts="True")

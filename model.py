@@ -225,15 +225,18 @@ class ImageNetworks(Networks):
             return layers.linear(ops.concat_labels(_flat(h), y), 1, name="d_h4_lin")  # [N, 1]
 
 
-def variables_of(scope: str, *, trainable: bool) -> List[tf.Variable]:
-    """The variables of "generator" or "discriminator", in the order of their creation.
+def variables_of(scope: str) -> List[tf.Variable]:
+    """All variables of "generator" or "discriminator": the weights, then the moving averages."""
+    return [*weights_of(scope), *moving_averages_of(scope)]
 
-    Args:
-        scope: "generator" or "discriminator".
-        trainable: the weights, or else the moving averages of batch norm.
-    """
-    if trainable:
-        return tf.trainable_variables(scope + "/")
+
+def weights_of(scope: str) -> List[tf.Variable]:
+    """The trained variables of "generator" or "discriminator", in the order of their creation."""
+    return tf.trainable_variables(scope + "/")
+
+
+def moving_averages_of(scope: str) -> List[tf.Variable]:
+    """The moving averages of batch norm in "generator" or "discriminator"."""
     return [
         v
         for v in tf.global_variables(scope + "/")

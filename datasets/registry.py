@@ -58,6 +58,8 @@ def open_dataset(config):
     _say_default(config, row)
     if config.crop:
         config = _with_crop_size(config, row)
+    else:
+        _say_unused_crop_size(config)
     module, function = row.opener.split(".")
     dataset = getattr(importlib.import_module("datasets." + module), function)(config)
     if config.labels == "none":
@@ -121,6 +123,19 @@ def _say_default(config, row):
         f"no --dataset or --data_path was given: fetching {name}, {row.download}. "
         f"Other sets: {', '.join(others)}; --data_path=FOLDER trains on images of your own"
     )
+
+
+def _say_unused_crop_size(config):
+    """Warns of a crop's size without --crop. The reference's commands give the output's size too."""
+    import utils  # imports NumPy, so not before a set is opened
+
+    for name, output in (
+        ("input_height", config.output_height),
+        ("input_width", config.output_width),
+    ):
+        size = getattr(config, name)
+        if name in config.given and size not in (None, output):
+            utils.warn(f"--{name}: {size} has no effect without --crop; whole images are resized")
 
 
 def say_classes(class_names: Sequence[str]) -> None:

@@ -14,13 +14,9 @@ def load_average(session: tf.Session, prefix: str) -> None:
     Args:
         prefix: of the checkpoint, which has been restored.
     """
-    variables = [
-        *model.variables_of("generator", trainable=True),
-        *model.variables_of("generator", trainable=False),
-    ]
     with plain_prefix(prefix) as path:
         reader = tf.train.load_checkpoint(path)
         if not reader.has_tensor(model.average_name("generator/steps")):
             return
-        for variable in variables:
+        for variable in model.variables_of("generator"):
             variable.load(reader.get_tensor(model.average_name(variable.op.name)), session)

@@ -58,7 +58,7 @@ class Estimated(MovingAverages):
                 _write(run, statistics)
             except OSError as error:
                 utils.warn(f"batch norm's statistics not saved, they will be taken again: {error}")
-        for variable in model.variables_of("generator", trainable=False):
+        for variable in model.moving_averages_of("generator"):
             variable.load(statistics[variable.op.name], session)
 
 
@@ -113,7 +113,7 @@ def _checksum(run: "TrainedRun", statistics: Statistics) -> str:
 def _read(run: "TrainedRun") -> Optional[Statistics]:
     """The filed statistics; None if they are missing, damaged or of another checkpoint."""
     path = _path(run)
-    names = [variable.op.name for variable in model.variables_of("generator", trainable=False)]
+    names = [variable.op.name for variable in model.moving_averages_of("generator")]
     if path is None or not os.path.isfile(path):
         return None
     try:

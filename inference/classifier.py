@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 
 import utils
 from datasets import mnist
+from inference.random_features import he_normal
 from system.arrays import read_arrays
 
 RECIPE = 1  # raised with every change that gives other weights
@@ -129,11 +130,9 @@ def _train(
 
 
 def _first_weights(random: np.random.RandomState) -> Weights:
-    """Normal with the standard deviation of He et al. (arXiv 1502.01852), biases 0."""
     weights = {}
     for name, shape in SHAPES:
-        deviation = np.sqrt(2.0 / np.prod(shape[:-1]))
-        weights[name] = (deviation * random.standard_normal(shape)).astype(np.float32)
+        weights[name] = he_normal(random, shape)
         weights[name + "_bias"] = np.zeros(shape[-1], np.float32)
     return weights
 

@@ -35,15 +35,14 @@ def extract(blocks: Iterable[np.ndarray], *, shape: Tuple[int, ...], session_con
         h = tf.cast(pixels, tf.float32) / 127.5 - 1
         means = []
         for channels in CHANNELS:
-            weights = _weights(random, int(h.shape[3]), channels)
+            weights = he_normal(random, (KERNEL, KERNEL, int(h.shape[3]), channels))
             h = tf.nn.relu(tf.nn.conv2d(h, weights, strides=[1, 2, 2, 1], padding="SAME"))
             means.append(tf.reduce_mean(h, [1, 2]))
         features = tf.concat(means, 1)
         return np.concatenate([session.run(features, {pixels: block}) for block in blocks])
 
 
-def _weights(random: np.random.RandomState, inputs: int, outputs: int) -> tf.Tensor:
-    """Normal with the standard deviation of He et al. (arXiv 1502.01852)."""
-    deviation = np.sqrt(2.0 / (KERNEL * KERNEL * inputs))
-    values = deviation * random.standard_normal((KERNEL, KERNEL, inputs, outputs))
-    return tf.constant(values.astype(np.float32))
+def he_normal(random: np.random.RandomState, shape: Tuple[int, ...]) -> np.ndarray:
+    """Weights float32 [..., inputs, outputs] as He et al. begin with (arXiv 1502.01852)."""
+    deviation = np.sqrt(2.0 / np.prod(shape[:-1]))
+    return (deviation * random.standard_normal(shape)).astype(np.float32)

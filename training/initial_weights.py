@@ -65,13 +65,8 @@ class InitialWeights:
         self._saver = None
         if config.init_from is None:
             return
-        weights = [
-            variable
-            for scope in NETWORKS
-            for trainable in (True, False)
-            for variable in model.variables_of(scope, trainable=trainable)
-        ]
-        taken = variables if config.init_optimizers else weights
+        networks = [variable for scope in NETWORKS for variable in model.variables_of(scope)]
+        taken = variables if config.init_optimizers else networks
         taken = [variable for variable in taken if variable.op.name != COUNTER]
         required = (*NETWORKS, *OPTIMIZERS)
         others = [each for each in taken if each.op.name.split("/")[0] not in required]

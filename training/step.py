@@ -216,7 +216,7 @@ def _g_update(networks, batch, fakes, fakes_stats, g_optimizer, ranks):
 
 def _update(optimizer, loss, scope, ranks, *, own, others):
     """One op: the gradient step of the network `scope` and the moving averages of both."""
-    variables = model.variables_of(scope, trainable=True)
+    variables = model.weights_of(scope)
     with tf.variable_scope(scope[0] + "_optim", reuse=tf.AUTO_REUSE):
         gradients = optimizer.compute_gradients(loss, var_list=variables)
         assert all(gradient is not None for gradient, _ in gradients), "a gradient is missing"

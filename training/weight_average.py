@@ -24,10 +24,7 @@ class WeightAverage:
         self._decay = decay
         if not decay:
             return
-        self._weights = [
-            *model.variables_of("generator", trainable=True),
-            *model.variables_of("generator", trainable=False),
-        ]
+        self._weights = model.variables_of("generator")
         with tf.variable_scope("", use_resource=True):
             self._averages = [
                 tf.get_variable(

@@ -95,6 +95,27 @@ def test_numbers_and_names_of_classes_are_said(tmp_path, capsys):
     assert "classes:" not in capsys.readouterr().out
 
 
+def test_a_crops_size_without_crop_is_warned_of(tmp_path, capsys):
+    image_files.write(tmp_path / "1.png", image_files.colors(70, 80))
+    config = Config(
+        dataset="x",
+        data_path=str(tmp_path),
+        cache="off",
+        input_height=66,
+        output_height=64,
+        given=frozenset(["input_height"]),
+    )
+    for quiet in (
+        config.replace(input_height=64),
+        config.replace(crop=True),
+        config.replace(given=frozenset()),
+    ):
+        open_dataset(quiet)
+        assert "--input_height" not in capsys.readouterr().err
+    open_dataset(config)
+    assert "--input_height: 66 has no effect without --crop" in capsys.readouterr().err
+
+
 def test_a_failed_download_is_the_users_line(tmp_path, monkeypatch):
     import download
 

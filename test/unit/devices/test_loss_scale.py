@@ -100,7 +100,7 @@ def test_an_overflow_skips_one_update_and_nothing_else(graph, any_release, fused
     averages = {
         v.op.name
         for scope in ("discriminator", "generator")
-        for v in model.variables_of(scope, trainable=False)
+        for v in model.moving_averages_of(scope)
     }
     assert averages <= changed
     assert (values["d_skipped"], values["g_skipped"]) == (1, 0)

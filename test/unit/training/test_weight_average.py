@@ -77,7 +77,7 @@ def test_weight_decay_is_that_of_the_l2_loss_on_layer_weights(graph, weight_deca
     networks = model.build_networks("mnist", sizes)
     z, y = tf.ones([2, 3]), tf.one_hot([0, 1], 2)
     loss = tf.reduce_sum(networks.generator(z, y, training=False))
-    variables = model.variables_of("generator", trainable=True)
+    variables = model.weights_of("generator")
     optimizer = Recorded(0.1, Config(weight_decay=weight_decay))
     gradients = optimizer.compute_gradients(loss, var_list=variables)
     before = len(graph.get_operations())
