@@ -20,7 +20,7 @@ from system.regular_file import fingerprint, read_text
 
 PREFIX = "DCGAN.model"
 MIN_KEPT = 2  # however few the user wants to keep: if the newest is damaged, there is one more
-_PARTS = (".index", ".data-00000-of-00001")
+_PARTS = _INDEX, _DATA = (".index", ".data-00000-of-00001")
 STATISTICS = ".batch_norm.npz"  # ends the file that `inference.batch_norm` puts beside a checkpoint
 
 
@@ -93,12 +93,14 @@ class Saver:
             except tf.errors.OpError as error:
                 raise OSError(f"{folder}: {error.message.splitlines()[0]}")
             files = {part: fingerprint(made + part) for part in _PARTS}
-            _remove(prefix + ".json")  # a manifest must never be beside another checkpoint's files
+            _write_manifest(made, {"step": step, "files": files, "state": state})
             for part in _PARTS:
                 utils.flush_to_disk(made + part)
+            _remove(prefix + ".json")  # a manifest must never be beside another checkpoint's files
+            for part in (_DATA, ".json"):
                 os.replace(made + part, prefix + part)
-        utils.flush_to_disk(folder)
-        _write_manifest(prefix, {"step": step, "files": files, "state": state})
+            utils.flush_to_disk(folder)
+            os.replace(made + _INDEX, prefix + _INDEX)  # last: without it there is no checkpoint
         utils.flush_to_disk(folder)
         _point_to(folder, prefix)
         _delete_old(folder, step, max(max_to_keep, MIN_KEPT))
@@ -146,7 +148,7 @@ class Saver:
                 return checkpoint
             except Damaged as damage:
                 warn(f"{damage}: skipped")
-        if glob.glob(os.path.join(glob.escape(folder), PREFIX + "-*")):
+        if glob.glob(os.path.join(glob.escape(folder), PREFIX + "-*" + _INDEX)):
             raise Damaged(f"{folder}: holds checkpoints, none of which can be used")
         return None
 

@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
-from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import IO, Any, Dict, Iterable, Iterator, Optional, Tuple
 
 import numpy as np
 from PIL import Image
@@ -126,12 +126,17 @@ def plot_curves(
         axes.plot(list(x), list(y), label=name, linewidth=0.8, marker=marker)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
-    axes.set_title(title)
+    axes.set_title(without_formulas(title))
     axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()
     with atomic_path(path) as partial:
         figure.savefig(partial, format="png")
+
+
+def without_formulas(text: str) -> str:
+    """A text that matplotlib shows as it is: between two dollar signs it would read a formula."""
+    return text.replace("$", r"\$")
 
 
 # Files
@@ -188,18 +193,17 @@ def set_aside(path: str, ending: str) -> str:
     return other
 
 
-def read_json_lines(path: str) -> List[Any]:
-    """The values of a JSON-lines file; an unfinished last line (of a killed run) is skipped."""
-    objects = []
+def read_json_lines(path: str) -> Iterator[Any]:
+    """Yields the values of a JSON-lines file, but for an unfinished last line (of a killed run)."""
     with regular_file.open_regular(path) as file, io.TextIOWrapper(
         file, "utf-8", "replace"
     ) as lines:
         for line in lines:
             try:
-                objects.append(json.loads(line))
+                value = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-    return objects
+            yield value
 
 
 def is_number(value: Any) -> bool:

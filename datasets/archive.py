@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 import zipfile
 from typing import BinaryIO, Optional
 
@@ -20,6 +21,7 @@ class ZipSource(Source):
         """Args: archive: open for reading; particulars: see `Source`."""
         super().__init__(**particulars)
         self._archive = archive
+        self._lock = threading.Lock()
 
     def open(self, index: int) -> BinaryIO:
         """See `Source.open`."""
@@ -27,8 +29,9 @@ class ZipSource(Source):
         if info.file_size > MAX_MEMBER_BYTES:
             raise OSError(0, f"larger than the {MAX_MEMBER_BYTES:,} bytes allowed")
         try:
+            # Locked: zipfile of Python 3.7 moves the file's position under another thread's read.
             # Bounded: a header may announce a few bytes of a member that unpacks to gigabytes.
-            with self._archive.open(info) as member:
+            with self._lock, self._archive.open(info) as member:
                 return io.BytesIO(member.read(info.file_size + 1))
         except Exception as error:  # a damaged member: zlib, zipfile and struct have errors each
             raise OSError(0, " ".join(str(error).split()))
@@ -36,7 +39,8 @@ class ZipSource(Source):
     def stamp(self) -> str:
         """See `Source.stamp`."""
         status = os.stat(self.location)
-        return f"{status.st_size} {status.st_mtime_ns} {len(self.names)}"
+        # "locked": what was packed before members were read one at a time may lack sound images.
+        return f"{status.st_size} {status.st_mtime_ns} {len(self.names)} locked"
 
 
 def find_images(

@@ -17,10 +17,11 @@ class GpuDevice(Device):
 
     def __init__(self, config: Config) -> None:
         """See `Device.__init__`."""
-        self._mixed = config.precision_mode in npu_options.MIXED_FP16
+        self._mixed = npu_options.mode_of(config) in npu_options.MIXED_FP16
+        self.used_npu_options = ("precision_mode", "precision_mode_v2")
         if self._mixed:
             self.loss_scale = npu_options.loss_scale_of(config)
-            self.used_npu_options = ("precision_mode", "loss_scale")
+            self.used_npu_options += ("loss_scale",)
         super().__init__(config)
 
     @classmethod

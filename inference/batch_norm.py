@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BATCHES = 400  # that the statistics are estimated from
 BATCH = 64
-STREAM = 1 << 32  # beyond all seeds, so that no image's latent is among these
+STREAM = 0  # followed by a number, whereas an image's latent is drawn of its seed alone
 Statistics = Dict[str, np.ndarray]  # name of a moving average -> its value
 
 

@@ -5,7 +5,6 @@ alone. Where they differ by more, what differs first is named. What "more" is sa
 `inference.comparison`.
 """
 
-import contextlib
 import os
 from typing import Any, Dict, Iterator, List, NamedTuple
 
@@ -18,7 +17,7 @@ from checkpoint import Checkpoint
 from config import METRICS_FILE, OPTIONS_FILE, RUN_OPTIONS, Config
 from config_npu import NpuOptions
 from devices.device import open_device
-from inference import comparison
+from inference import comparison, results
 from inference.comparison import Finding
 from inference.comparison_plot import PLOT_FILE, plot
 from inference.seeds import class_of, labels_of, latents_of
@@ -209,7 +208,4 @@ def _write(config: Config, a: ComparedRun, b: ComparedRun, *, verdict: str) -> N
         raise UserError(f"--out_dir: {error}")
     utils.say(f"comparison: {path}")
     if folder == a.config.run_dir:
-        with contextlib.suppress(ImportError):  # jinja2, which a comparison does not need
-            from inference import html_report
-
-            html_report.write_page_of(a.config)
+        results.update_page(a.config)

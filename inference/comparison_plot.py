@@ -26,6 +26,7 @@ def plot(path: str, a: Losses, b: Losses, *, names: List[str], verdict: str) -> 
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # no display needed
     from matplotlib.figure import Figure
 
+    names = [utils.without_formulas(name) for name in names]
     figure = Figure(figsize=(8, 7), dpi=100)
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True)

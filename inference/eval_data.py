@@ -25,7 +25,8 @@ KID_SUBSET = 1000  # images; torch-fidelity's own default, which it refuses for 
 
 def open_eval_data(run: TrainedRun) -> Union["LabeledData", "ImageData"]:
     """The data that the run is measured on: its own data set."""
-    return LabeledData(run) if run.config.dataset in mnist.CLASS_NAMES else ImageData(run)
+    labeled = run.config.dataset in mnist.CLASS_NAMES and run.sizes.num_classes <= mnist.NUM_CLASSES
+    return LabeledData(run) if labeled else ImageData(run)
 
 
 def labeled_splits(run: TrainedRun) -> Tuple[Split, Split]:
@@ -98,6 +99,11 @@ class LabeledData:
                 "has no classes"
             )
         train, test = labeled_splits(run)
+        if max(train[1].max(), test[1].max()) >= mnist.NUM_CLASSES:
+            raise UserError(
+                f"--evaluate: the classifier for {run.config.dataset} knows ten classes, and these "
+                "images have more; train them under another --dataset name"
+            )
         self._session_config = run.device.session_config
         learned = train, test
         if run.config.eval_split != "test":  # all runs are measured by the same classifier

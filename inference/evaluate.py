@@ -16,7 +16,6 @@ from inference.eval_data import (
 from inference.many_samples import nearest_neighbor_error
 from inference.metrics import measure
 from inference.trained_run import TrainedRun, open_run
-from options import UserError
 
 
 def evaluate(config: Config) -> str:
@@ -35,18 +34,8 @@ def evaluate(config: Config) -> str:
             _measure_checkpoints(run)
         path = os.path.join(run.config.run_dir, RESULTS_FILE)
         utils.say(f"metrics: {path}")
-        _update_page(run.config)
+        results.update_page(run.config)
         return path
-
-
-def _update_page(config: Config) -> None:
-    """Writes the report page with the new figures; a failure is a warning."""
-    try:
-        from inference import html_report  # needs jinja2, which an evaluation does not
-
-        html_report.write_page_of(config)
-    except (UserError, ImportError) as error:
-        utils.warn(f"index.html not written: {error}")
 
 
 def _measure_features(run: TrainedRun) -> None:

@@ -11,7 +11,7 @@ import os
 from typing import Any, Dict, List, Tuple
 
 import utils
-from config import RESULTS_FILE
+from config import RESULTS_FILE, Config
 from inference.metrics import METRICS
 from options import UserError
 from system.regular_file import read_text
@@ -51,6 +51,20 @@ def add(folder: str, found: Dict[str, Any]) -> None:
             _plot(os.path.join(folder, CURVE_FILE), merged["checkpoints"], found["checkpoints"][-1])
     except OSError as error:
         raise UserError(f"--out_dir: {error}")
+
+
+def update_page(config: Config) -> None:
+    """Writes a run's report page with its new figures; a failure is a warning.
+
+    Args:
+        config: the run's.
+    """
+    try:
+        from inference import html_report  # needs jinja2, which nothing else does
+
+        html_report.write_page_of(config)
+    except (UserError, ImportError) as error:
+        utils.warn(f"index.html not written: {error}")
 
 
 def _kept(path: str) -> str:

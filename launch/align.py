@@ -97,7 +97,8 @@ def parse(words: List[str], *, python: str) -> Plan:
     Raises:
         UserError: naming the option.
     """
-    own, given = dict(OWN), {}
+    own: Dict[str, str] = dict(OWN)
+    given: Dict[str, List[str]] = {}  # a flag may be repeated
     for word in words:
         name, _, value = word.partition("=")
         if not name.startswith("--"):
@@ -105,24 +106,25 @@ def parse(words: List[str], *, python: str) -> Plan:
         if name[2:] in OWN:
             own[name[2:]] = value
         else:
-            given[name[2:]] = word
+            _check([word])
+            given.setdefault(name[2:], []).append(word)
     sides = {}
     for name in ("a", "b"):
         flags = _split(name, own[name])
         _check(flags)
         sides[name] = Side(_interpreter(f"python_{name}", own[f"python_{name}"] or python), flags)
-    _check(given.values())
-    out_dir = given.pop("out_dir", "").partition("=")[2]
+    out_dir = given.pop("out_dir", [""])[-1].partition("=")[2]
     for name, value in DEFAULTS.items():
-        given.setdefault(name, f"--{name}={value}")
+        given.setdefault(name, [f"--{name}={value}"])
     if "dataset" not in given and "data_path" not in given:
-        given["dataset"] = "--dataset=synthetic_mnist"
-    batch_size = _number("batch_size", given["batch_size"].partition("=")[2])
+        given["dataset"] = ["--dataset=synthetic_mnist"]
+    batch_size = _number("batch_size", given["batch_size"][-1].partition("=")[2])
     steps = _number("steps", own["steps"])
     if steps > STEPS_OF_EPOCH and steps % STEPS_OF_EPOCH:
         raise UserError(f"--steps={steps}: must be a multiple of {STEPS_OF_EPOCH}, or less")
     in_epoch = min(steps, STEPS_OF_EPOCH)
-    flags = (*given.values(), f"--train_size={in_epoch * batch_size}", f"--ckpt_freq={steps}")
+    words = [word for repeated in given.values() for word in repeated]
+    flags = (*words, f"--train_size={in_epoch * batch_size}", f"--ckpt_freq={steps}")
     epochs = tuple(sorted({1, steps // in_epoch}))
     return Plan(sides, out_dir and os.path.abspath(out_dir), flags, epochs)
 

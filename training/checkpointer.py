@@ -11,7 +11,7 @@ import utils
 from config import Config
 from devices.ranks import Ranks
 from options import UserError
-from training.graph import StepResult, TrainGraph
+from training.graph import TrainGraph
 from training.optimizers import learning_rate
 from training.progress import Progress
 
@@ -91,19 +91,14 @@ class Checkpointer:
         return progress.rescaled(before, now)
 
     def save(self, session: tf.Session, progress: Progress, *, interim: bool) -> None:
-        """Writes a checkpoint, with retries. All ranks check the weights, rank 0 alone writes.
+        """Writes a checkpoint, with retries, on rank 0.
 
         Args:
             interim: it need not stay once there are later ones.
 
         Raises:
-            UserError: each try failed, or a variable is NaN or infinite.
+            UserError: each try failed.
         """
-        if not self._graph.all_finite(session):
-            raise UserError(
-                f"step {progress.step}: a weight is NaN or infinite; no checkpoint was written, "
-                "the earlier ones are kept"
-            )
         if self._ranks.rank != 0:
             return
         state = dict(self._state(progress), interim=interim)
@@ -136,12 +131,12 @@ class Checkpointer:
             "options": json.loads(self._config.to_json()),
         }
 
-    def roll_back(self, session: tf.Session, progress: Progress, result: StepResult) -> Progress:
+    def roll_back(self, session: tf.Session, progress: Progress, trouble: str) -> Progress:
         """Restores the last checkpoint, to continue from it with new random numbers.
 
         Args:
             progress: after the step that went wrong.
-            result: of that step.
+            trouble: what went wrong, such as "d_loss is nan".
 
         Returns:
             The `Progress` to continue from.
@@ -149,9 +144,7 @@ class Checkpointer:
         Raises:
             UserError: `--on_nan=stop`, no usable checkpoint, or too many rollbacks.
         """
-        name = result.bad_loss
-        assert name is not None, "nothing to roll back for"
-        trouble = f"{name} is {result.scalars[name]} at step {progress.step}"
+        trouble = f"{trouble} at step {progress.step}"
         if self._config.on_nan == "stop":
             raise UserError(
                 f"{trouble}; stopped (--on_nan=rollback would return to the last checkpoint and "

@@ -45,18 +45,13 @@ class StepResult(NamedTuple):
     dump: Optional[Dict[str, np.ndarray]] = None
 
     @property
-    def bad_loss(self) -> Optional[str]:
-        """The name of a loss that is NaN, infinite or diverged, or None."""
+    def trouble(self) -> str:
+        """Which loss is NaN, infinite or diverged; "" if training can go on from this step."""
         for name in ("d_loss", "g_loss"):
             loss = self.scalars[name]
             if not math.isfinite(loss) or abs(loss) >= DIVERGED_LOSS:
-                return name
-        return None
-
-    @property
-    def sound(self) -> bool:
-        """Whether training can go on from this step."""
-        return self.bad_loss is None
+                return f"{name} is {loss}"
+        return ""
 
 
 class TrainGraph:
@@ -117,7 +112,7 @@ class TrainGraph:
         self._runs = {1: step.runs[:-1] + (dict(last, **self.stop_vote.fetches),)}
         self._shared = IntegerBroadcast(ranks, len(SHARED))
         self.saver = checkpoint.Saver(variables, optional=d.state + g.state + average.variables)
-        self._all_finite = _build_all_finite(variables)
+        self._finite_here, self._finite_share = _build_all_finite(variables, ranks)
         self._initialize = tf.group(tf.global_variables_initializer(), self.stop_vote.initializer)
         self._broadcast_variables = ranks.broadcast_variables(variables)
         self._barrier = Barrier(ranks)
@@ -161,8 +156,12 @@ class TrainGraph:
         return session.run(self._readings)
 
     def all_finite(self, session: tf.Session) -> bool:
-        """Whether no variable holds a value that is NaN or infinite."""
-        return bool(session.run(self._all_finite))
+        """Whether no rank's variables hold a value that is NaN or infinite; all ranks call this."""
+        return bool(session.run(self._finite_share) == 1)
+
+    def all_finite_here(self, session: tf.Session) -> bool:
+        """Whether no variable of this rank holds a value that is NaN or infinite."""
+        return bool(session.run(self._finite_here))
 
     def steps_per_run(self, step: int, *, remaining: int) -> int:
         """How many steps to make in the next session run, after `step` steps.
@@ -269,11 +268,15 @@ def build_summary(
     return tf.summary.merge_all()
 
 
-def _build_all_finite(variables: Sequence[tf.Variable]) -> tf.Tensor:
-    return tf.reduce_all(
+def _build_all_finite(
+    variables: Sequence[tf.Variable], ranks: Ranks
+) -> Tuple[tf.Tensor, tf.Tensor]:
+    """Whether no variable holds a value that is NaN or infinite; the share of ranks where it is so."""
+    here = tf.reduce_all(
         [
             tf.reduce_all(tf.is_finite(variable.read_value()))
             for variable in variables
             if variable.dtype.is_floating
         ]
     )
+    return here, ranks.allreduce_mean(tf.cast(here, tf.float32))

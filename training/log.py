@@ -8,6 +8,7 @@ from typing import Any, Dict
 import utils
 from training import samples, throughput
 from training.graph import StepResult
+from training.line_file import LineFile
 from training.plan import duration
 from training.progress import Progress
 from training.sink import RunInfo, Sink
@@ -56,20 +57,23 @@ class LogFile(Sink):
     def __init__(self, run: RunInfo) -> None:
         """See `Sink`."""
         super().__init__(run)
-        path = os.path.join(run.config.run_dir, LOG_FILE)
-        self._file = open(path, "a", encoding="utf-8", buffering=1)
+        self._file = LineFile(os.path.join(run.config.run_dir, LOG_FILE))
 
     def step(self, progress: Progress, result: StepResult) -> None:
         """Writes the step's line."""
-        self._file.write(log_line(self._run, progress, result) + "\n")
+        self._file.write(log_line(self._run, progress, result))
 
     def sample(self, progress: Progress, grid: samples.DrawnGrid) -> None:
         """Writes the grid's losses."""
-        self._file.write(SAMPLE_LINE % (grid.d_loss, grid.g_loss) + "\n")
+        self._file.write(SAMPLE_LINE % (grid.d_loss, grid.g_loss))
 
     def finish(self, progress: Progress, result: StepResult) -> None:
         """Writes the last line."""
-        self._file.write(LAST_LINE % result.scalars["d_loss"] + "\n")
+        self._file.write(LAST_LINE % result.scalars["d_loss"])
+
+    def reopen(self) -> None:
+        """See `LineFile.reopen`."""
+        self._file.reopen()
 
     def close(self) -> None:
         """Closes the file."""

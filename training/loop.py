@@ -32,14 +32,14 @@ def train(
     with open_training(config, dataset, device, ranks=ranks, lock=lock) as run:
         while not run.finished and run.stop_signal is None:
             result = run.step()  # one step, or as many as the device loops
-            if not result.sound:
-                run.roll_back(result)
+            if result.trouble:
+                run.roll_back(result.trouble)
                 continue
+            last = run.finished or run.stop_signal is not None
             if run.due(config.sample_freq) or run.finished:
                 run.draw_samples()
-            if run.due(config.ckpt_freq):
+            if run.due(config.ckpt_freq) or last:
                 run.save()
-            elif run.save_due and not run.finished:  # by the clock
+            elif run.save_due:  # by the clock
                 run.save(interim=True)
-        run.save()  # nothing to do if this step is saved
     return run.stop_signal

@@ -5,7 +5,7 @@ import shlex
 from typing import Any, Callable, Dict, Set, Tuple, Type
 
 import utils
-from config import Config
+from config import OPTIONS_FILE, Config
 from devices.ranks import Ranks
 from training import curves, film, samples, throughput
 from training.graph import StepResult
@@ -36,6 +36,9 @@ class SilentReporter:
 
     def finish(self, progress: Progress, result: StepResult) -> None:
         """See `Reporter.finish`."""
+
+    def reopen(self) -> None:
+        """See `Reporter.reopen`."""
 
     def say(self, line: str) -> None:
         """See `Reporter.say`."""
@@ -86,6 +89,14 @@ class Reporter(SilentReporter):
     def finish(self, progress: Progress, result: StepResult) -> None:
         """Reports the end of a whole training."""
         self._hand_on("finish", progress, result)
+
+    def reopen(self) -> None:
+        """To be called once the run's folder was removed and made again: writes its files anew."""
+        options = functools.partial(
+            utils.write_text, self._config.options_path, self._config.to_json()
+        )
+        self._try(OPTIONS_FILE, Sink.failures, options)
+        self._hand_on("reopen")
 
     def say(self, line: str) -> None:
         """Prints a line in the log."""

@@ -131,12 +131,12 @@ class TrainingRun:
         )
         self._steps_in_flight = 0
         self.progress = self.progress._replace(step=step, seconds=self._seconds())
-        self._lock.check()
+        self._check_folders()
         self._reporter.step(self.progress, result)
         forecast = self._forecast.after(self.progress)
         if forecast:
             self._reporter.say(forecast)
-        if result.sound:
+        if not result.trouble:
             self._last = result
         return result
 
@@ -146,36 +146,41 @@ class TrainingRun:
 
     def draw_samples(self) -> None:
         """Draws and reports the sample grid (on rank 0)."""
-        self._lock.check()
+        self._check_folders()
         self._reporter.sample(self._draw)
 
     def save(self, *, interim: bool = False) -> None:
-        """Saves a checkpoint, unless the last one is of this step.
+        """Saves a checkpoint. If a variable is NaN or infinite, it rolls back instead.
 
         Args:
             interim: the checkpoint is only for a crash; later ones replace it.
 
         Raises:
-            UserError: it cannot be written, or a variable is NaN or infinite.
+            UserError: it cannot be written, or see `roll_back`.
         """
-        if self.progress.step > self._saved_step:
-            self._lock.check()
-            self._checkpointer.save(self._session, self.progress, interim=interim)
-            self._note_save()
+        if not self._graph.all_finite(self._session):
+            self.roll_back("a weight is NaN or infinite")
+            return
+        self._write_checkpoint(interim=interim)
 
-    def roll_back(self, result: StepResult) -> None:
+    def roll_back(self, trouble: str) -> None:
         """Returns to the last checkpoint, to continue from it with new random numbers.
 
         Args:
-            result: of the step whose loss is NaN, infinite or diverged.
+            trouble: what went wrong in the last step.
 
         Raises:
             UserError: `--on_nan=stop`, no usable checkpoint, or too many rollbacks.
         """
-        self.progress = self._checkpointer.roll_back(self._session, self.progress, result)
+        self.progress = self._checkpointer.roll_back(self._session, self.progress, trouble)
         self._note_save()
         self._last = None
         self._start()
+
+    def _check_folders(self) -> None:
+        """To be called before anything is written: makes folders again that were removed."""
+        if self._lock.check():
+            self._reporter.reopen()
 
     def _start(self) -> None:
         self._graph.start_input(self._session, self.progress)
@@ -186,12 +191,19 @@ class TrainingRun:
         return self.progress._replace(seconds=self._seconds()), grid
 
     def _save_steps_before_input_error(self) -> None:
-        """Saves the steps before the one that was not executed.
+        """Saves the steps before the one that was not executed, if the weights are sound.
 
-        Where the device looped, nobody knows how many of its steps were: nothing is saved.
+        Where the device looped, nobody knows how many of its steps were: nothing is saved. Other
+        ranks are not asked, since the error may be this one's alone.
         """
-        if self._steps_in_flight == 1:
-            self.save()
+        unsaved = self.progress.step > self._saved_step
+        if self._steps_in_flight == 1 and unsaved and self._graph.all_finite_here(self._session):
+            self._write_checkpoint(interim=False)
+
+    def _write_checkpoint(self, *, interim: bool) -> None:
+        self._check_folders()
+        self._checkpointer.save(self._session, self.progress, interim=interim)
+        self._note_save()
 
     def _note_save(self) -> None:
         self._saved_step, self._saved_at = self.progress.step, time.monotonic()
@@ -211,7 +223,7 @@ def open_training(
 ) -> Iterator[TrainingRun]:
     """Opens a run for training: its graph, session, restored weights and reporter.
 
-    When the block ends well, all ranks wait for rank 0, which draws loss curve and grids' GIF.
+    When the block ends well, all ranks wait for rank 0, which then draws loss curve and film alone.
 
     Args:
         config: with every field filled in (`training.run_folder.open_run_folder`).

@@ -75,14 +75,19 @@ def _check_same(config: Config, first: Dict[str, Any], ranks: Ranks) -> None:
 def _open(config: Config, lock: RunLock, device: Device) -> Config:
     if config.resume and not config.out_name:
         config = config.replace(out_name=_newest_fitting(config))
+    elif config.resume and not _exists(config):
+        raise UserError(
+            f"--resume: there is no run in {config.run_dir}; without it, one begins there"
+        )
     if not config.out_name:
         config = config.replace(out_name=_free_name(config))
     if config.init_from is not None and not checkpoint.kept(config.checkpoint_path):
         check_initial_run(config)
     utils.say(f"run: {config.run_dir}")
-    lock.take(config.run_dir)
-    if not _is_within(config.checkpoint_path, config.run_dir):
-        lock.take(config.checkpoint_path)
+    for folder in sorted(
+        {os.path.realpath(config.run_dir), os.path.realpath(config.checkpoint_path)}
+    ):
+        lock.take(folder)
     for folder in (config.run_dir, config.sample_path, config.checkpoint_path):
         utils.clear_partial(folder)
     config = kernels.choose(_resumed(config), device.kind)
@@ -120,9 +125,9 @@ def _decoding_as(saved: Dict[str, Any], config: Config) -> Config:
     return config.replace(exact_decode=saved.get("exact_decode", config.exact_decode))
 
 
-def _is_within(path: str, folder: str) -> bool:
-    relative = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
-    return not relative.startswith(os.pardir)
+def _exists(config: Config) -> bool:
+    """Whether there is a run in the config's folder."""
+    return os.path.exists(config.options_path) or bool(checkpoint.kept(config.checkpoint_path))
 
 
 def _newest_fitting(config: Config) -> str:
@@ -149,6 +154,7 @@ def _resumed(config: Config) -> Config:
     path = os.path.join(config.run_dir, OPTIONS_FILE)
     if os.path.exists(path):
         saved = read_options(path)
+        _check_checkpoint_dir(config, saved)
         config = _continuing(config, saved, config.run_dir)
         if config.init_from is None:  # it may have been killed before its first checkpoint
             config = config.replace(**{name: saved[name] for name in INITIAL if name in saved})
@@ -158,6 +164,16 @@ def _resumed(config: Config) -> Config:
         saved = checked_options(newest.state.get("options", {}), newest.prefix + ".json")
         config = _continuing(config, saved, config.checkpoint_path)
     return config
+
+
+def _check_checkpoint_dir(config: Config, saved: Dict[str, Any]) -> None:
+    """Refuses to begin anew in the folder of a run whose checkpoints are elsewhere."""
+    there = saved.get("checkpoint_dir", config.checkpoint_dir)
+    if there != config.checkpoint_dir and "checkpoint_dir" not in config.given:
+        raise UserError(
+            f"--checkpoint_dir: the run in {config.run_dir} has its checkpoints in {there}; give "
+            "that, or another --out_name"
+        )
 
 
 def _continuing(config: Config, saved: Dict[str, Any], folder: str) -> Config:

@@ -34,20 +34,25 @@ class RunLock:
         except OSError as error:
             raise UserError(f"--out_dir: {error}")
 
-    def check(self) -> None:
+    def check(self) -> bool:
         """To be called before anything is written into the folders.
 
         A folder that was removed is made and locked again. If another process has done so, it has a
         run of its own there.
 
+        Returns:
+            Whether a folder had been removed.
+
         Raises:
             UserError: another process has trained there since.
         """
+        made_again = False
         for folder, file in list(self._held.items()):
             try:
                 found = os.stat(utils.lock_path(folder))
             except OSError:
                 self.take(folder)
+                made_again = True
                 file.close()  # not before: a new lock file must not get this one's number
             else:
                 if not os.path.samestat(found, os.fstat(file.fileno())):
@@ -55,3 +60,4 @@ class RunLock:
                         f"--out_name: {folder} was removed, and another process has begun a run "
                         "there; this one stops and leaves it alone"
                     )
+        return made_again

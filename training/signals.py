@@ -139,7 +139,7 @@ class RanksStopVote(StopVote):
     def cast(self, session: tf.Session, signal_number: Optional[int], *, save: bool) -> None:
         """See `StopVote.cast`."""
         vote = [signal_number == number for number in SIGNALS] + [save and self._rank == 0]
-        if vote != self._cast:
+        if any(vote) or vote != self._cast:  # a rollback initializes the variable
             self._vote.load(np.array(vote, np.float32), session)
             self._cast = vote
 

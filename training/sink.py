@@ -7,6 +7,7 @@ A sink is opened with a `RunInfo` and has those of these methods that it needs:
     step(progress, result)      after every `every`-th step, with its `training.graph.StepResult`
     sample(progress, grid)      when a sample grid was drawn, with its `training.samples.DrawnGrid`
     finish(progress, result)    after the last step of a whole training
+    reopen()                    after the run's folder was removed and made again
     close()                     at the end, after an error too
 
 `progress` is a `training.progress.Progress`. An exception among a sink's `failures` is a warning.

@@ -6,12 +6,13 @@ What a sink is, `training/sink.py` says.
 import json
 import math
 import os
-from typing import Any, Dict, TextIO, Type
+from typing import Any, Dict, Type
 
 import utils
 from config import METRICS_FILE
 from training import samples, step_dump
 from training.graph import StepResult
+from training.line_file import LineFile
 from training.log import LOG_FILE, LogFile, LogLines, ProgressLines
 from training.progress import Progress
 from training.sink import RunInfo, Sink
@@ -120,7 +121,11 @@ class JsonLines(Sink):
         line: Dict[str, Any] = {"step": progress.step, "seconds": round(progress.seconds, 4)}
         for name, value in values.items():
             line[name] = value if math.isfinite(value) else None
-        self._file.write(json.dumps(line) + "\n")
+        self._file.write(json.dumps(line))
+
+    def reopen(self) -> None:
+        """See `LineFile.reopen`."""
+        self._file.reopen()
 
     def close(self) -> None:
         """Closes the file."""
@@ -166,16 +171,14 @@ def _skipped(values: Dict[str, Any]) -> Dict[str, int]:
     }
 
 
-def _open_metrics(folder: str, first_step: int) -> TextIO:
-    """Opens metrics.jsonl for appending, without the lines of steps that are about to be redone."""
+def _open_metrics(folder: str, first_step: int) -> LineFile:
+    """Opens metrics.jsonl, without the lines of steps that are about to be redone."""
     path = os.path.join(folder, METRICS_FILE)
     if os.path.exists(path):
-        lines = [
-            line
-            for line in utils.read_json_lines(path)
-            if isinstance(line, dict)
-            and utils.is_number(line.get("step"))
-            and line["step"] <= first_step
-        ]
-        utils.write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
-    return open(path, "a", encoding="utf-8", buffering=1)
+        with utils.atomic_path(path) as partial, open(partial, "w", encoding="utf-8") as file:
+            for line in utils.read_json_lines(path):
+                if not isinstance(line, dict) or not utils.is_number(line.get("step")):
+                    continue
+                if line["step"] <= first_step:
+                    file.write(json.dumps(line) + "\n")
+    return LineFile(path)

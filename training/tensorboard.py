@@ -27,11 +27,9 @@ class TensorBoard(Sink):
     def __init__(self, run: RunInfo) -> None:
         """See `Sink`."""
         super().__init__(run)
-        self._writer = tf.summary.FileWriter(os.path.join(run.config.run_dir, EVENTS_FOLDER))
+        self._folder = os.path.join(run.config.run_dir, EVENTS_FOLDER)
+        self._writer = self._opened()
         self._measured: Optional[Progress] = None  # where images/s are counted from
-        options = hparams(run.config)
-        if options is not None:
-            self._writer.add_summary(options)
 
     def start(self, progress: Progress, readings: Dict[str, Any]) -> None:
         """Makes TensorBoard drop what it was given of later steps: they come again."""
@@ -74,6 +72,19 @@ class TensorBoard(Sink):
         )
         value = tf.Summary.Value(tag="sample/grid", image=image)
         self._writer.add_summary(tf.Summary(value=[value]), progress.step)
+
+    def reopen(self) -> None:
+        """Begins a new file if the folder was removed."""
+        if not os.path.isdir(self._folder):
+            removed, self._writer = self._writer, self._opened()
+            removed.close()
+
+    def _opened(self) -> tf.summary.FileWriter:
+        writer = tf.summary.FileWriter(self._folder)
+        options = hparams(self._run.config)
+        if options is not None:
+            writer.add_summary(options)
+        return writer
 
     def _speed(self, progress: Progress) -> Dict[str, float]:
         """Images/s of all ranks since the last call; empty where too little is known."""

@@ -2,8 +2,10 @@
 
 import os
 import struct
+import time
 import tracemalloc
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import image_files
 import numpy as np
@@ -105,6 +107,24 @@ def test_a_damaged_member_is_replaced(tmp_path, capsys):
         file.write(b"\xff" * 40)
     images, _ = opened(path, max_bad_files="1")[1].read(range(3))
     assert NAMES[1] in capsys.readouterr().err and np.array_equal(images[0], images[1])
+
+
+def test_members_are_read_one_at_a_time(tmp_path, monkeypatch):
+    """Seen with Python 3.7: of two threads, one got what the other had sought ("Bad CRC-32")."""
+    source = archive.find_images(make_zip(tmp_path / "faces.zip"), name="faces")
+    inside, most, real = [], [], zipfile.ZipExtFile.read
+
+    def read(member, *arguments):
+        inside.append(member)
+        time.sleep(0.01)
+        most.append(len(inside))
+        inside.remove(member)
+        return real(member, *arguments)
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", read)
+    with ThreadPoolExecutor(3) as pool:
+        files = list(pool.map(source.open, [0, 1, 2] * 4))
+    assert max(most) == 1 and len({file.getvalue() for file in files}) == 3
 
 
 def test_a_member_of_any_size_is_not_unpacked(tmp_path, monkeypatch):

@@ -95,7 +95,7 @@ def test_input_that_fails_ends_the_run_in_one_line_and_keeps_its_work(graph, tmp
         loop.train(config, dataset, device, ranks=SINGLE_PROCESS, lock=lock)
     found = checkpoint.newest(config.checkpoint_path, warn=pytest.fail)
     assert found.step == 4
-    lines = utils.read_json_lines(str(tmp_path / "run" / "metrics.jsonl"))
+    lines = list(utils.read_json_lines(str(tmp_path / "run" / "metrics.jsonl")))
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
     assert all(0 <= line["input_wait"] <= 1 for line in lines)
     assert np.isfinite([line["d_loss"] for line in lines]).all()

@@ -427,19 +427,16 @@ def test_mixed_precision_on_a_gpu(visible_gpu, graph):
     }
 
 
-def test_single_precision_on_a_gpu(visible_gpu, graph):
+@pytest.mark.parametrize(
+    "option", [{"precision_mode": "must_keep_origin_dtype"}, {"precision_mode_v2": "origin"}]
+)
+def test_single_precision_on_a_gpu(visible_gpu, graph, option):
     lines = []
-    device = open_device(
-        Config(
-            device="gpu",
-            precision_mode="must_keep_origin_dtype",
-            given=frozenset(["device", "precision_mode"]),
-        ),
-        say=lines.append,
-    )
+    config = Config(device="gpu", given=frozenset(["device", *option]), **option)
+    device = open_device(config, say=lines.append)
     rewrite = device.session_config.graph_options.rewrite_options
     assert rewrite.auto_mixed_precision == rewrite.DEFAULT
-    assert lines[1] == "Ascend options have no effect on a GPU: --precision_mode"
+    assert "single precision" in lines[0] and len(lines) == 1
     assert device.wrap(adam(), "d", SINGLE_PROCESS).readings() == {}
 
 

@@ -233,7 +233,7 @@ def test_npus_train_and_go_on_with_another_number(tmp_path):
         )
     assert code == 0
     steps = [line for line in out.splitlines() if "Epoch" in line]
-    metrics = utils.read_json_lines(str(tmp_path / "run" / "metrics.jsonl"))
+    metrics = list(utils.read_json_lines(str(tmp_path / "run" / "metrics.jsonl")))
     assert [line["ranks"] for line in metrics if "d_loss" in line] == 6 * [2] + 12 * [1]
     assert len(steps) == 12 and steps[0].startswith("[       7 Epoch:  1/ 2    0/  12 ")
     found = checkpoint.newest(str(tmp_path / "run" / "checkpoint"), warn=pytest.fail)

@@ -184,10 +184,10 @@ def test_damaged_checkpoints_do_not_push_out_what_is_saved_beside_them(trained):
     assert checkpoint.newest(folder, warn=lambda line: None).step == 1
 
 
-def test_a_checkpoint_is_on_the_disk_before_its_manifest_and_that_before_others_go(
+def test_a_checkpoint_is_on_the_disk_before_its_index_and_that_before_others_go(
     trained, monkeypatch
 ):
-    """A power cut used to leave a manifest beside an empty file."""
+    """A power cut used to leave a manifest beside an empty file; a kill, an index without one."""
     session, saver, _, folder = trained
     events = []
 
@@ -202,13 +202,25 @@ def test_a_checkpoint_is_on_the_disk_before_its_manifest_and_that_before_others_
     for name in ("fsync", "replace", "remove"):
         monkeypatch.setattr(os, name, noted(name, getattr(os, name)))
     saver.save(session, folder, step=4, state={}, max_to_keep=1)
-    manifest = events.index(("replace", "DCGAN.model-4.json"))
+    data, index = "DCGAN.model-4.data-00000-of-00001", "DCGAN.model-4.index"
+    moved = [events.index(("replace", name)) for name in (data, "DCGAN.model-4.json", index)]
     for part in checkpoint._PARTS:
-        moved = events.index(("replace", "DCGAN.model-4" + part))
-        assert events.index(("fsync", "DCGAN.model" + part)) < moved < manifest
+        assert events.index(("fsync", "DCGAN.model" + part)) < moved[0]
     flushed = [i for i, event in enumerate(events) if event == ("fsync", os.path.basename(folder))]
-    assert moved < flushed[0] < manifest < flushed[1]
+    assert moved[0] < moved[1] < flushed[0] < moved[2] < flushed[1]
     assert flushed[1] < events.index(("remove", "DCGAN.model-1.json"))
+
+
+@pytest.mark.parametrize("kept_names", [1, 2])
+def test_a_first_save_that_was_killed_is_begun_again(trained, kept_names):
+    """Its files have their names one after the other, the index last."""
+    session, saver, _, folder = trained
+    ends = (".data-00000-of-00001", ".json", ".index")
+    for name in os.listdir(folder):
+        if not name.endswith(ends[:kept_names]) or "-3." not in name:
+            os.remove(os.path.join(folder, name))
+    assert len(os.listdir(folder)) == kept_names
+    assert saver.restore_newest(session, folder, warn=lambda line: None) is None
 
 
 def test_without_a_sound_checkpoint_nothing_starts_anew_silently(trained):

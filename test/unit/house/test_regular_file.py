@@ -78,7 +78,7 @@ def test_as_the_metrics_of_a_training(irregular, capsys):
     assert throughput.of_run(folder) is None
     assert curves.read(folder, ["d_loss"]) == {"d_loss": ((), ())}
     with pytest.raises(OSError, match="not a regular file|Is a directory"):
-        utils.read_json_lines(os.path.join(folder, METRICS_FILE))
+        list(utils.read_json_lines(os.path.join(folder, METRICS_FILE)))
     config = Config(out_dir=os.path.dirname(folder), out_name=os.path.basename(folder))
     report.open_reporter(config, Progress(), steps_per_epoch=4, ranks=SINGLE_PROCESS)
     assert "metrics.jsonl: cannot be written" in capsys.readouterr().err

@@ -59,7 +59,7 @@ def test_files_get_the_users_permissions(tmp_path):
 def test_an_unfinished_json_line_is_skipped(tmp_path):
     path = tmp_path / "m.jsonl"
     path.write_bytes(b'{"step": 1}\n{"step": 2}\n{"st')
-    assert utils.read_json_lines(str(path)) == [{"step": 1}, {"step": 2}]
+    assert list(utils.read_json_lines(str(path))) == [{"step": 1}, {"step": 2}]
 
 
 def test_a_folder_is_locked_by_one_process_until_it_ends(tmp_path):
@@ -127,6 +127,14 @@ def test_curves_are_plotted_without_a_display(tmp_path):
     path = str(tmp_path / "loss.png")
     utils.plot_curves(path, {"d_loss": ([1, 2, 3], [3, 2, None])}, xlabel="step", ylabel="loss")
     assert utils.read_png(path).shape[:2] == (450, 800)
+
+
+@pytest.mark.parametrize("title", ["a$x_$", "$\\b$", "100 $"])
+def test_a_title_is_no_formula(tmp_path, title):
+    """Seen: `--out_name='a$x_$'` ended a finished training with a traceback."""
+    path = str(tmp_path / "c.png")
+    utils.plot_curves(path, {"x": ([0, 1], [1, 2])}, xlabel="x", ylabel="y", title=title)
+    assert (tmp_path / "c.png").stat().st_size > 0
 
 
 def test_a_curve_of_one_value_is_visible(tmp_path):

@@ -11,7 +11,7 @@ from programs import parsed, train_here
 
 import main
 import ops
-from config import OPTIONS_FILE
+from config import OPTIONS_FILE, RESULTS_FILE
 from config_checks import check_config
 from datasets.registry import open_dataset
 from devices.device import open_device
@@ -78,6 +78,14 @@ def test_identical_runs_have_no_difference(trained, tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_a_page_that_cannot_be_written_leaves_the_verdict(trained, tmp_path, capsys):
+    """metrics.json, which --evaluate writes and the page shows, is damaged."""
+    a, b = copied(trained, tmp_path / "a"), copied(trained, tmp_path / "b$x_$")
+    (tmp_path / "a" / RESULTS_FILE).write_text("{")
+    code, lines = compared(capsys, a, b)
+    assert (code, lines[-1]) == (0, "verdict: identical, difference 0")
+
+
 def test_a_fault_in_one_layer_is_named(trained, tmp_path, capsys, monkeypatch):
     faulty = train_with(monkeypatch, tmp_path, factor=1.1)
     code, lines = compared(capsys, copied(trained, tmp_path / "a"), faulty)

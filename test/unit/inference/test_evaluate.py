@@ -192,6 +192,22 @@ def test_so_many_samples_need_classes(mnist_run):
             eval_data.LabeledData(run)
 
 
+def test_more_classes_than_the_classifier_knows(mnist_run, monkeypatch):
+    """EMNIST's letters may be trained as `mnist`: they are measured like any images, or refused."""
+    with open_run(mnist_run.replace(eval_samples=20)) as run:
+        real = eval_data._read_split
+
+        def letters(run, split):
+            images, labels = real(run, split)
+            return images, labels + 1
+
+        monkeypatch.setattr(eval_data, "_read_split", letters)
+        with pytest.raises(UserError, match="^--evaluate: the classifier for mnist knows ten"):
+            eval_data.open_eval_data(run)
+        run.sizes = run.sizes._replace(num_classes=26)
+        assert isinstance(eval_data.open_eval_data(run), eval_data.ImageData)
+
+
 def test_images_are_written_for_the_fields_own_tools(tmp_path, monkeypatch, capsys):
     asked = make_run(tmp_path / "out", "image").replace(evaluate="last", eval_samples=70)
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)  # as if it were not installed

@@ -32,6 +32,12 @@ def test_fewer_steps_are_one_epoch_and_flags_win():
     assert not [flag for flag in plan.flags if flag.startswith("--dataset")]
 
 
+def test_a_repeated_flag_is_passed_on_each_time():
+    words = ["--npu_option=a=1", "--steps=3", "--npu_option=b=2"]
+    plan = align.parse(words, python=sys.executable)
+    assert [flag for flag in plan.flags if "npu_option" in flag] == [words[0], words[2]]
+
+
 @pytest.mark.parametrize(
     "words, reason",
     [

@@ -194,14 +194,21 @@ def test_a_summary_writer_that_fails_as_that_of_2_x_does_ends_nothing(
 
 @pytest.mark.slow
 def test_a_folder_that_vanishes_is_made_again(tmp_path):
+    run = tmp_path / "run"
     code, _ = train_here(
         tmp_path,
         "--train_size=96",
         "--epoch=1",
+        "--summary_freq=1",
         at_step=2,
-        action=lambda: shutil.rmtree(str(tmp_path / "run")),
+        action=lambda: shutil.rmtree(str(run)),
     )
     assert code == 0 and final_state(tmp_path)[0] == 6
+    steps = [line["step"] for line in utils.read_json_lines(str(run / "metrics.jsonl"))]
+    assert sorted(set(steps)) == [1, 2, 3, 4, 5, 6]
+    assert [step for step, _, _ in log_lines((run / "train.log").read_text())] == list("123456")
+    assert (run / "FLAGS.json").is_file() and (run / "index.html").is_file()
+    assert os.listdir(str(run / "events"))
 
 
 @pytest.mark.slow
@@ -300,6 +307,27 @@ def test_three_rollbacks_at_most(tmp_path, bad_loss, capsys):
     with pytest.raises(UserError, match="stopped after 3 rollbacks"):
         train_here(tmp_path, "--on_nan=rollback", *FEW)
     assert capsys.readouterr().err.count("back to step 2") == 3
+
+
+def test_weights_that_are_no_numbers_are_rolled_back(tmp_path, monkeypatch, capsys):
+    """The losses of a step are taken before its last update, so that they may be sound."""
+    real, steps = TrainGraph.run_steps, []
+
+    def poisoned(graph, run, **kwargs):
+        result = real(graph, run, **kwargs)
+        steps.append(result)
+        if len(steps) in (4, 8):  # where a checkpoint is due, and the last step
+            weight = graph.saver.variables[0]
+            weight.load(np.full(weight.shape, np.nan), run.__self__)
+        return result
+
+    monkeypatch.setattr(TrainGraph, "run_steps", poisoned)
+    code, text = train_here(tmp_path, "--on_nan=rollback", *FEW)
+    assert code == 0 and final_state(tmp_path)[0] == 6
+    assert [step for step, _, _ in log_lines(text)] == list("1234345656")
+    err = capsys.readouterr().err
+    assert "a weight is NaN or infinite at step 4; back to step 2" in err
+    assert "a weight is NaN or infinite at step 6; back to step 4" in err
 
 
 def test_a_loss_out_of_all_bounds_stops_too(tmp_path):

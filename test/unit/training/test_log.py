@@ -35,7 +35,7 @@ def test_the_screen_shows_what_is_asked_and_the_files_have_all(tmp_path, flags, 
     assert [int(step) for step, _, _ in log_lines(whole)] == list(range(1, 13))
     shown = [line for line in text.splitlines() if line.startswith(("[ ", "[Sample]", "Final"))]
     assert set(shown) <= set(whole.splitlines()) and whole.count("[Sample]") == 3
-    metrics = utils.read_json_lines(str(run / "metrics.jsonl"))
+    metrics = list(utils.read_json_lines(str(run / "metrics.jsonl")))
     assert [line["step"] for line in metrics if "d_loss" in line] == list(range(1, 13))
 
 

@@ -71,6 +71,33 @@ def test_a_lock_outlives_the_removal_of_its_folder(tmp_path):
             first.check()
 
 
+def test_a_run_whose_checkpoints_are_elsewhere_is_not_begun_anew(tmp_path):
+    """Seen: main.py --train with the --out_dir and --out_name of a launch script's run."""
+    elsewhere = str(tmp_path / "ckpt")
+    opened(tmp_path, out_name="run", checkpoint_dir=elsewhere)
+    with pytest.raises(UserError, match="^--checkpoint_dir: the run in .*run has its .* in .*ckpt"):
+        opened(tmp_path, out_name="run")
+    opened(tmp_path, out_name="run", checkpoint_dir=elsewhere)
+    opened(tmp_path, out_name="run", given=frozenset(["checkpoint_dir"]))
+
+
+def test_resuming_a_run_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match="^--resume: there is no run in .*typo"):
+        opened(tmp_path, out_name="typo", resume=True)
+    assert not (tmp_path / "typo").exists()
+    opened(tmp_path, out_name="run")
+    opened(tmp_path, out_name="run", resume=True)
+
+
+def test_a_folder_of_checkpoints_in_a_run_is_held_too(tmp_path):
+    """Another run may name it as its --checkpoint_dir."""
+    opened(tmp_path, out_name="a")
+    with RunLock() as lock:
+        lock.take(str(tmp_path / "a" / "checkpoint"))
+        with pytest.raises(UserError, match="another process is training in .*checkpoint"):
+            opened(tmp_path, out_name="a")
+
+
 def test_the_kernels_of_a_run_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(kernels, "_likely", lambda: "native")
     monkeypatch.setattr(kernels.tf, "__version__", "1.15.5")

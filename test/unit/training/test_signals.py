@@ -26,6 +26,17 @@ def test_a_rank_votes_and_takes_its_request_back(graph, rank):
     assert seen == [(None, False), (None, first), (None, False), (signal.SIGHUP, first)]
 
 
+def test_a_vote_outlives_a_rollback(graph):
+    """A rollback initializes the variables, the vote's among them."""
+    vote = build_stop_vote(Ranks(rank=1, size=2))
+    with tf.Session() as session:
+        for _ in range(2):
+            session.run(vote.initializer)
+            vote.cast(session, signal.SIGTERM, save=False)
+            requests = session.run(vote.fetches)[STOP_REQUESTS]
+            assert vote.result(requests, None) == signal.SIGTERM
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_stops_at_once_but_an_echo_of_the_first_does_not(monkeypatch, number):
     """`timeout` signals a program and then its group, so the first one comes twice."""

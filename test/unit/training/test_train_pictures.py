@@ -52,7 +52,7 @@ def run(root, name, **options):
 
 
 def losses(root, name):
-    lines = utils.read_json_lines(str(root / "out" / name / "metrics.jsonl"))
+    lines = list(utils.read_json_lines(str(root / "out" / name / "metrics.jsonl")))
     return [(line["step"], line["d_loss"], line["g_loss"]) for line in lines if "d_loss" in line]
 
 
