@@ -112,7 +112,7 @@ class TrainGraph:
         self._runs = {1: step.runs[:-1] + (dict(last, **self.stop_vote.fetches),)}
         self._shared = IntegerBroadcast(ranks, len(SHARED))
         self.saver = checkpoint.Saver(variables, optional=d.state + g.state + average.variables)
-        self._finite_here, self._finite_share = _build_all_finite(variables, ranks)
+        self._finite_here, self._share_not_finite = _build_all_finite(variables, ranks)
         self._initialize = tf.group(tf.global_variables_initializer(), self.stop_vote.initializer)
         self._broadcast_variables = ranks.broadcast_variables(variables)
         self._barrier = Barrier(ranks)
@@ -157,7 +157,7 @@ class TrainGraph:
 
     def all_finite(self, session: tf.Session) -> bool:
         """Whether no rank's variables hold a value that is NaN or infinite; all ranks call this."""
-        return bool(session.run(self._finite_share) == 1)
+        return bool(session.run(self._share_not_finite) == 0)
 
     def all_finite_here(self, session: tf.Session) -> bool:
         """Whether no variable of this rank holds a value that is NaN or infinite."""
@@ -271,7 +271,7 @@ def build_summary(
 def _build_all_finite(
     variables: Sequence[tf.Variable], ranks: Ranks
 ) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Whether no variable holds a value that is NaN or infinite; the share of ranks where it is so."""
+    """Whether no variable holds a value that is NaN or infinite; the share of ranks where one does."""
     here = tf.reduce_all(
         [
             tf.reduce_all(tf.is_finite(variable.read_value()))
@@ -279,4 +279,4 @@ def _build_all_finite(
             if variable.dtype.is_floating
         ]
     )
-    return here, ranks.allreduce_mean(tf.cast(here, tf.float32))
+    return here, ranks.allreduce_mean(tf.cast(tf.logical_not(here), tf.float32))
