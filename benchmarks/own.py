@@ -1,10 +1,11 @@
 """This project as a contestant of train_speed.py: its default step, or the reference's schedule.
 
-    python benchmarks/own.py default|reference|product mnist|image BATCH_SIZE
+    python benchmarks/own.py default|KERNELS|reference|product mnist|image BATCH_SIZE
 
 `reference`: what the reference does in an iteration, of this project's parts and with TensorFlow's own
 kernels: three runs for D, G and G, three forward passes only to print, all histograms and pictures for
 TensorBoard, everything fed from the host. `product` measures the machine: one product of matrices.
+KERNELS, a name of --kernels: the default step with these.
 """
 
 import collections
@@ -20,6 +21,7 @@ import numpy as np  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 from rounds import serve  # noqa: E402
 
+import kernels  # noqa: E402
 import model  # noqa: E402
 import ops_cpu  # noqa: E402
 from config import Config  # noqa: E402
@@ -44,9 +46,11 @@ def main(schedule, architecture, batch_size):
     if schedule == "product":
         return serve(_product())
     config, dataset = random_inputs(architecture, int(batch_size))
+    if schedule in kernels.PRODUCTS:
+        config = config.replace(kernels=schedule)
     device = open_device(config, say=lambda line: None)
     with tf.Graph().as_default(), tf.Session(config=device.session_config) as session:
-        build = {"default": default_iteration, "reference": _reference}[schedule]
+        build = _reference if schedule == "reference" else default_iteration
         iterate = build(session, config, dataset, device=device)
         serve(iterate, profile=lambda: _profile(session, iterate))
 

@@ -1,6 +1,7 @@
 """How fast the training is, against the reference's schedule and against PyTorch, in one run.
 
-    python benchmarks/train_speed.py [--architecture=mnist|image] [--peer=torch --peer_python=PYTHON]
+    python benchmarks/train_speed.py [--architecture=mnist|image] [--kernels=cpu,winograd]
+        [--peer=torch --peer_python=PYTHON]
 
 Every contestant is a process of its own; they take turns, a few iterations each, so that whatever else
 the machine does meets them alike. Shown are medians over all iterations: images/s, the ratio to the
@@ -21,6 +22,7 @@ from rounds import Contestant
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 ITERATIONS = {"mnist": 24, "image": 8}
+KERNELS = ("native", "cpu", "winograd", "onednn")
 # Multiply-adds of an image in one iteration (D, G, G; G's first forward pass shared).
 WORK = {"mnist": 236e6, "image": 2.58e9}
 PRODUCT_WORK = 2048**3
@@ -54,6 +56,9 @@ def parsed_options(argv):
     parser.add_argument(
         "--iterations", type=int, help="of each; mnist {mnist}, image {image}".format(**ITERATIONS)
     )
+    parser.add_argument(
+        "--kernels", type=_names, default=[], help="contestants that differ in their kernels"
+    )
     parser.add_argument("--peer", choices=["torch"])
     parser.add_argument("--peer_python", default=sys.executable, help="an interpreter with PyTorch")
     parser.add_argument(
@@ -64,11 +69,22 @@ def parsed_options(argv):
     return options
 
 
+def _names(text):
+    names = text.split(",")
+    unknown = set(names).difference(KERNELS)
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{min(unknown)} is none of {', '.join(KERNELS)}")
+    return names
+
+
 def commands(options):
     """[(contestant, the command that starts it)]"""
     sizes = [options.architecture, str(options.batch_size)]
     own = [sys.executable, os.path.join(FOLDER, "own.py")]
-    found = [(name, own + [name] + sizes) for name in ("reference", "default", "product")]
+    found = [
+        (name, own + [name] + sizes)
+        for name in ("reference", "default", *options.kernels, "product")
+    ]
     if options.peer:
         peer = [options.peer_python, os.path.join(FOLDER, f"peer_{options.peer}.py")]
         found.append((options.peer, peer + sizes))

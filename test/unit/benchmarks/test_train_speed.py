@@ -58,14 +58,24 @@ def test_figures_of_given_times(train_speed, capsys):
 @pytest.mark.parametrize("architecture", ["mnist", "image"])
 def test_the_contestants_take_turns(architecture):
     done = run_script(
-        "--architecture=" + architecture, "--batch_size=2", "--iterations=1", "--profile"
+        "--architecture=" + architecture,
+        "--batch_size=2",
+        "--iterations=1",
+        "--profile",
+        "--kernels=cpu",
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert set(found["contestants"]) == {"reference", "default"}
+    assert set(found["contestants"]) == {"reference", "default", "cpu"}
     for figures in found["contestants"].values():
         assert figures["images_per_second"] > 0 and figures["peak_mb"] > 50
     assert found["profile_ms"]["MatMul"] > 0
+
+
+def test_unknown_kernels_are_one_line(train_speed, capsys):
+    with pytest.raises(SystemExit):
+        train_speed.parsed_options(["--kernels=cpu,fast"])
+    assert "argument --kernels: fast is none of native, cpu" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
