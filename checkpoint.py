@@ -2,7 +2,7 @@
 
 A checkpoint is three files: TensorFlow's `DCGAN.model-STEP.data-00000-of-00001` and `.index`, and
 a manifest `DCGAN.model-STEP.json` with their sizes and SHA-256 sums, the step and the run's state.
-The manifest is written last and atomically: a checkpoint without one is incomplete and not used.
+The index gets its name last: a checkpoint that lacks it or the manifest is incomplete and not used.
 """
 
 import glob
@@ -148,7 +148,8 @@ class Saver:
                 return checkpoint
             except Damaged as damage:
                 warn(f"{damage}: skipped")
-        if glob.glob(os.path.join(glob.escape(folder), PREFIX + "-*" + _INDEX)):
+        pattern = os.path.join(glob.escape(folder), PREFIX + "-*")  # one without index: first save
+        if glob.glob(pattern + _INDEX) or len(glob.glob(pattern + ".json")) > 1:
             raise Damaged(f"{folder}: holds checkpoints, none of which can be used")
         return None
 
@@ -246,6 +247,7 @@ def _read_manifest(prefix):
     try:
         manifest = json.loads(read_text(path))
         content, digest = manifest["content"], manifest["sha256"]
+        os.stat(prefix + _INDEX)  # missing while a save goes on, and after one that was killed
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Damaged(f"{path}: unreadable ({error})")
     if digest != _digest(content):
@@ -280,10 +282,8 @@ def _step_of(prefix):
 def _point_to(folder, prefix):
     """Names the newest checkpoint where `tf.train.latest_checkpoint` looks for it."""
     name = json.dumps(os.path.basename(prefix))
-    utils.write_text(
-        os.path.join(folder, "checkpoint"),
-        f"model_checkpoint_path: {name}\nall_model_checkpoint_paths: {name}\n",
-    )
+    text = f"model_checkpoint_path: {name}\nall_model_checkpoint_paths: {name}\n"
+    utils.write_text(os.path.join(folder, "checkpoint"), text)
 
 
 def _delete_old(folder, step, keep):

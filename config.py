@@ -156,7 +156,7 @@ class Config(NpuOptions):
         other_names=("random_seed", "manualSeed"))
     fused_step: bool = option(True, "Do each step in one session run. --nofused_step takes three.",
         may_change=True, same_on_all_ranks=True)
-    on_nan: str = option("stop", "If a loss is NaN, infinite or has diverged: stop, or roll back to the last checkpoint "
+    on_nan: str = option("stop", "If a loss or a weight is NaN, infinite or has diverged: stop, or roll back to the last checkpoint "
         "and continue with new random numbers.", choices=("stop", "rollback"), may_change=True, same_on_all_ranks=True)
 
     out_dir: str = option("./out", "The folder above the runs.", section="The run's folder and its reports",

@@ -58,14 +58,14 @@ def open_dataset(config):
     _say_default(config, row)
     if config.crop:
         config = _with_crop_size(config, row)
-    else:
-        _say_unused_crop_size(config)
     module, function = row.opener.split(".")
     dataset = getattr(importlib.import_module("datasets." + module), function)(config)
     if config.labels == "none":
         dataset = dataset.without_labels()
     say_classes(dataset.class_names)
     height, width, channels = dataset.image_shape
+    if not config.crop:
+        _say_unused_crop_size(config, (height, width))
     filled = config.replace(
         architecture=dataset.architecture,
         num_classes=dataset.num_classes,
@@ -125,16 +125,13 @@ def _say_default(config, row):
     )
 
 
-def _say_unused_crop_size(config):
+def _say_unused_crop_size(config, output):
     """Warns of a crop's size without --crop. The reference's commands give the output's size too."""
     import utils  # imports NumPy, so not before a set is opened
 
-    for name, output in (
-        ("input_height", config.output_height),
-        ("input_width", config.output_width),
-    ):
+    for name, own in zip(("input_height", "input_width"), output):
         size = getattr(config, name)
-        if name in config.given and size not in (None, output):
+        if name in config.given and size not in (None, own):
             utils.warn(f"--{name}: {size} has no effect without --crop; whole images are resized")
 
 

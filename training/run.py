@@ -72,6 +72,7 @@ class TrainingRun:
         self._forecast = Forecast(progress, total_steps)
         self._steps_in_flight = 0
         self._last: Optional[StepResult] = None  # the last sound step since the start or a rollback
+        self._stop_signal: Optional[int] = None
 
     def __enter__(self) -> "TrainingRun":
         self._start()
@@ -98,10 +99,11 @@ class TrainingRun:
 
     @property
     def stop_signal(self) -> Optional[int]:
-        """The number of the signal that all ranks stop for after the last step, or None."""
-        if self._last is None:
-            return None
-        return self._graph.stop_vote.result(self._last.stop_requests, self._signals.received)
+        """The number of the signal that all ranks stop for after the last step, or None.
+
+        A signal that comes later, as while a grid is drawn, counts after the next step.
+        """
+        return self._stop_signal
 
     @property
     def save_due(self) -> bool:
@@ -138,6 +140,9 @@ class TrainingRun:
             self._reporter.say(forecast)
         if not result.trouble:
             self._last = result
+            self._stop_signal = self._graph.stop_vote.result(
+                result.stop_requests, self._signals.received
+            )
         return result
 
     def due(self, every: int) -> bool:
@@ -174,7 +179,7 @@ class TrainingRun:
         """
         self.progress = self._checkpointer.roll_back(self._session, self.progress, trouble)
         self._note_save()
-        self._last = None
+        self._last = self._stop_signal = None
         self._start()
 
     def _check_folders(self) -> None:

@@ -169,10 +169,12 @@ def _resumed(config: Config) -> Config:
 def _check_checkpoint_dir(config: Config, saved: Dict[str, Any]) -> None:
     """Refuses to begin anew in the folder of a run whose checkpoints are elsewhere."""
     there = saved.get("checkpoint_dir", config.checkpoint_dir)
-    if there != config.checkpoint_dir and "checkpoint_dir" not in config.given:
+    if there == config.checkpoint_dir or "checkpoint_dir" in config.given:
+        return
+    if not checkpoint.kept(config.checkpoint_path):
         raise UserError(
-            f"--checkpoint_dir: the run in {config.run_dir} has its checkpoints in {there}; give "
-            "that, or another --out_name"
+            f"--checkpoint_dir: the run in {config.run_dir} saved its checkpoints in {there}; give "
+            "the folder where they are, or another --out_name"
         )
 
 

@@ -219,8 +219,16 @@ def test_a_first_save_that_was_killed_is_begun_again(trained, kept_names):
     for name in os.listdir(folder):
         if not name.endswith(ends[:kept_names]) or "-3." not in name:
             os.remove(os.path.join(folder, name))
-    assert len(os.listdir(folder)) == kept_names
+    assert len(os.listdir(folder)) == kept_names and not checkpoint.kept(folder)
     assert saver.restore_newest(session, folder, warn=lambda line: None) is None
+
+
+def test_checkpoints_whose_indexes_are_lost_are_not_begun_anew(trained):
+    session, saver, _, folder = trained
+    for step in (1, 2, 3):
+        os.remove(os.path.join(folder, f"DCGAN.model-{step}.index"))
+    with pytest.raises(checkpoint.Damaged, match="none of which"):
+        saver.restore_newest(session, folder, warn=lambda line: None)
 
 
 def test_without_a_sound_checkpoint_nothing_starts_anew_silently(trained):

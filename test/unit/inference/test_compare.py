@@ -86,6 +86,7 @@ def test_a_page_that_cannot_be_written_leaves_the_verdict(trained, tmp_path, cap
     assert (code, lines[-1]) == (0, "verdict: identical, difference 0")
 
 
+@pytest.mark.slow
 def test_a_fault_in_one_layer_is_named(trained, tmp_path, capsys, monkeypatch):
     faulty = train_with(monkeypatch, tmp_path, factor=1.1)
     code, lines = compared(capsys, copied(trained, tmp_path / "a"), faulty)

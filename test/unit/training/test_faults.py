@@ -193,6 +193,24 @@ def test_a_summary_writer_that_fails_as_that_of_2_x_does_ends_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("freq", [1, 100])
+def test_a_signal_while_a_grid_is_drawn_saves(tmp_path, monkeypatch, freq):
+    real, drawn = samples.SampleGrid.draw, []
+
+    def draw(grid, session):
+        drawn.append(grid)
+        if len(drawn) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(grid, session)
+
+    monkeypatch.setattr(samples.SampleGrid, "draw", draw)
+    code, text = train_here(
+        tmp_path, "--train_size=160", "--epoch=1", "--sample_freq=2", f"--ckpt_freq={freq}"
+    )
+    last = len(log_lines(text))
+    assert code == 143 and last < 10 and final_state(tmp_path)[0] == last
+
+
 def test_a_folder_that_vanishes_is_made_again(tmp_path):
     run = tmp_path / "run"
     code, _ = train_here(

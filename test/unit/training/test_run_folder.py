@@ -75,7 +75,7 @@ def test_a_run_whose_checkpoints_are_elsewhere_is_not_begun_anew(tmp_path):
     """Seen: main.py --train with the --out_dir and --out_name of a launch script's run."""
     elsewhere = str(tmp_path / "ckpt")
     opened(tmp_path, out_name="run", checkpoint_dir=elsewhere)
-    with pytest.raises(UserError, match="^--checkpoint_dir: the run in .*run has its .* in .*ckpt"):
+    with pytest.raises(UserError, match="^--checkpoint_dir: the run in .*run saved .* in .*ckpt; "):
         opened(tmp_path, out_name="run")
     opened(tmp_path, out_name="run", checkpoint_dir=elsewhere)
     opened(tmp_path, out_name="run", given=frozenset(["checkpoint_dir"]))
