@@ -6,10 +6,7 @@ from typing import TextIO
 
 
 class LineFile:
-    """A file that lines are added to. Each is in it once `write` returns.
-
-    If the file is removed, a later `write` makes it again with all its lines.
-    """
+    """A file that lines are added to. Each is in it once `write` returns."""
 
     def __init__(self, path: str) -> None:
         """Opens or makes it; raises `OSError`."""
@@ -18,25 +15,23 @@ class LineFile:
 
     def write(self, line: str) -> None:
         """Adds a line, which has no end of its own; raises `OSError`."""
-        if (
-            os.fstat(self._file.fileno()).st_nlink == 0
-        ):  # removed: the open file alone has the lines
-            self._make_again()
         self._file.write(line + "\n")
+
+    def reopen(self) -> None:
+        """Makes the file again, with all its lines, if it was removed; raises `OSError`.
+
+        To be called where its folder is known to be this process's: another may have begun there.
+        """
+        if os.fstat(self._file.fileno()).st_nlink > 0:
+            return
+        removed, self._file = self._file, self._opened()
+        with removed:  # it alone has the lines
+            removed.seek(0)
+            shutil.copyfileobj(removed, self._file)
 
     def close(self) -> None:
         """Closes it."""
         self._file.close()
-
-    def _make_again(self) -> None:
-        try:
-            made = self._opened()
-        except OSError:
-            return  # its folder is not back yet
-        removed, self._file = self._file, made
-        with removed:
-            removed.seek(0)
-            shutil.copyfileobj(removed, made)
 
     def _opened(self) -> TextIO:
         return open(self._path, "a+", encoding="utf-8", errors="surrogateescape", buffering=1)

@@ -71,6 +71,10 @@ class LogFile(Sink):
         """Writes the last line."""
         self._file.write(LAST_LINE % result.scalars["d_loss"])
 
+    def reopen(self) -> None:
+        """See `LineFile.reopen`."""
+        self._file.reopen()
+
     def close(self) -> None:
         """Closes the file."""
         self._file.close()

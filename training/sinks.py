@@ -123,6 +123,10 @@ class JsonLines(Sink):
             line[name] = value if math.isfinite(value) else None
         self._file.write(json.dumps(line))
 
+    def reopen(self) -> None:
+        """See `LineFile.reopen`."""
+        self._file.reopen()
+
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
