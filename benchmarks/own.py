@@ -1,11 +1,11 @@
 """This project as a contestant of train_speed.py: its default step, or the reference's schedule.
 
-    python benchmarks/own.py default|KERNELS|reference|product mnist|image BATCH_SIZE
+    python benchmarks/own.py default|reference|product|KERNELS mnist|image BATCH_SIZE
 
 `reference`: what the reference does in an iteration, of this project's parts and with TensorFlow's own
 kernels: three runs for D, G and G, three forward passes only to print, all histograms and pictures for
 TensorBoard, everything fed from the host. `product` measures the machine: one product of matrices.
-KERNELS, a name of --kernels: the default step with these.
+KERNELS is a value of main.py's --kernels: the default step with these.
 """
 
 import collections

@@ -75,7 +75,7 @@ def test_the_contestants_take_turns(architecture):
 def test_unknown_kernels_are_one_line(train_speed, capsys):
     with pytest.raises(SystemExit):
         train_speed.parsed_options(["--kernels=cpu,fast"])
-    assert "argument --kernels: fast is none of native, cpu" in capsys.readouterr().err
+    assert "argument --kernels: fast is none of auto, native, cpu" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
