@@ -233,6 +233,11 @@ class InputPipeline:
             return tf.numpy_function(self._load, inputs, types)
 
         batches = steps.map(load, num_parallel_calls=threads).prefetch(4)
+        options = tf.data.Options()
+        if hasattr(options, "autotune"):  # TensorFlow 2.x
+            # There is nothing to tune, and closing a session would wait up to a minute for the tuner.
+            options.autotune.enabled = False
+            batches = batches.with_options(options)
         self._iterator = tf.data.make_initializable_iterator(batches)
         images, labels, z, *noise = self._iterator.get_next()
         images.set_shape((config.batch_size,) + tuple(dataset.image_shape))
