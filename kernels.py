@@ -53,25 +53,29 @@ LAYERS: Dict[str, Tuple[_Layer, ...]] = {
 }
 
 
-def products_of(config: Config, kind: str) -> ops_cpu.NativeProducts:
-    """The products that `config.kernels` names on a device of a kind: "cpu", "gpu" or "npu".
+def products_of(config: Config, *, native: bool) -> ops_cpu.NativeProducts:
+    """The products that `config.kernels` names.
 
-    GPUs and NPUs compute TensorFlow's own operations fast. `auto` measures nothing here: `choose`
-    did before a training, and drawing takes what is probably fastest.
+    `auto` measures nothing here: `choose` did before a training, and drawing takes what is probably
+    fastest.
+
+    Args:
+        config: `Config`.
+        native: see `devices.base.Device.native_kernels`.
     """
-    if kind != "cpu":
+    if native:
         return ops_cpu.NATIVE
     return PRODUCTS[_likely() if config.kernels == "auto" else config.kernels]
 
 
-def choose(config: Config, kind: str) -> Config:
+def choose(config: Config, *, native: bool) -> Config:
     """The config of a training with `auto` replaced by the fastest on this machine.
 
     Args:
         config: with its architecture filled in.
-        kind: of the device, see `products_of`; only a CPU has a choice.
+        native: see `devices.base.Device.native_kernels`; then there is no choice.
     """
-    if kind != "cpu" or config.kernels != "auto":
+    if native or config.kernels != "auto":
         return config
     if tf.__version__.startswith("1."):
         return config.replace(kernels=_likely())

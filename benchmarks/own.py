@@ -1,11 +1,12 @@
 """This project as a contestant of train_speed.py: its default step, or the reference's schedule.
 
-    python benchmarks/own.py default|reference|product|KERNELS mnist|image BATCH_SIZE
+    python benchmarks/own.py default|reference|product|bfloat16|KERNELS mnist|image BATCH_SIZE
 
 `reference`: what the reference does in an iteration, of this project's parts and with TensorFlow's own
 kernels: three runs for D, G and G, three forward passes only to print, all histograms and pictures for
 TensorBoard, everything fed from the host. `product` measures the machine: one product of matrices.
-KERNELS is a value of main.py's --kernels: the default step with these.
+KERNELS is a value of main.py's --kernels: the default step with these. `bfloat16`: the default step in
+mixed precision.
 """
 
 import collections
@@ -27,6 +28,7 @@ import ops_cpu  # noqa: E402
 from config import Config  # noqa: E402
 from datasets.dataset import ArrayDataset  # noqa: E402
 from datasets.pipeline import Batch, read_batch, scaled  # noqa: E402
+from devices import npu_options  # noqa: E402
 from devices.device import open_device  # noqa: E402
 from devices.loss_scale import NetworkOptimizer  # noqa: E402
 from devices.ranks import SINGLE_PROCESS  # noqa: E402
@@ -48,6 +50,8 @@ def main(schedule, architecture, batch_size):
     config, dataset = random_inputs(architecture, int(batch_size))
     if schedule in kernels.PRODUCTS:
         config = config.replace(kernels=schedule)
+    elif schedule == "bfloat16":
+        config = config.replace(precision_mode=npu_options.MIXED_BF16)
     device = open_device(config, say=lambda line: None)
     with tf.Graph().as_default(), tf.Session(config=device.session_config) as session:
         build = _reference if schedule == "reference" else default_iteration

@@ -1,6 +1,6 @@
 """How fast the training is, against the reference's schedule and against PyTorch, in one run.
 
-    python benchmarks/train_speed.py [--architecture=mnist|image] [--kernels=cpu,winograd]
+    python benchmarks/train_speed.py [--architecture=mnist|image] [--kernels=cpu,winograd] [--bfloat16]
         [--peer=torch --peer_python=PYTHON]
 
 Every contestant is a process of its own; they take turns, a few iterations each, so that whatever else
@@ -62,6 +62,9 @@ def parsed_options(argv):
     parser.add_argument(
         "--kernels", type=_names, default=[], help="contestants that differ in their kernels"
     )
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="a contestant in mixed precision, TensorFlow 2.x"
+    )
     parser.add_argument("--peer", choices=["torch"])
     parser.add_argument("--peer_python", default=sys.executable, help="an interpreter with PyTorch")
     parser.add_argument(
@@ -84,9 +87,10 @@ def commands(options):
     """[(contestant, the command that starts it)]"""
     sizes = [options.architecture, str(options.batch_size)]
     own = [sys.executable, os.path.join(FOLDER, "own.py")]
+    mixed = ["bfloat16"] if options.bfloat16 else []
     found = [
         (name, own + [name] + sizes)
-        for name in ("reference", "default", *options.kernels, "product")
+        for name in ("reference", "default", *options.kernels, *mixed, "product")
     ]
     if options.peer:
         peer = [options.peer_python, os.path.join(FOLDER, f"peer_{options.peer}.py")]

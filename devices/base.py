@@ -23,17 +23,23 @@ class Device:
         profiles_itself: whether `--profiling` makes the device write profiles, so that nothing else
             needs to.
         steps_per_loop: training steps that one session run can make; 1 where the device cannot loop.
+        native_kernels: whether the device has TensorFlow's own operations, whatever `--kernels` says.
         used_npu_options: the NPU options that have an effect on this device too.
         loss_scale: `devices.loss_scale.LossScale`.
-        session_config: the `ConfigProto` of every session of this process.
+        mixer: the field of TensorFlow's rewriters that turns on mixed precision; empty for none.
+        session_config: the `ConfigProto` of every session that trains or draws.
+        measuring_config: that of the sessions that measure images. It is without a `mixer`: figures
+            of runs in different modes compare.
     """
 
     kind = ""
     noun = ""
     profiles_itself = False
     steps_per_loop = 1
+    native_kernels = True
     used_npu_options: Tuple[str, ...] = ()
     loss_scale = loss_scale.OFF
+    mixer = ""
 
     def __init__(self, config: Config) -> None:
         """Builds the session configuration of a checked config.
@@ -43,6 +49,10 @@ class Device:
         """
         self._config = config
         self.session_config = self._build_session_config()
+        self.measuring_config = tf.ConfigProto()
+        self.measuring_config.CopyFrom(self.session_config)
+        if self.mixer:
+            self.measuring_config.graph_options.rewrite_options.ClearField(self.mixer)
 
     @classmethod
     def why_missing(cls) -> str:
@@ -122,5 +132,8 @@ class Device:
         if process.local_size > 1:
             proto.gpu_options.visible_device_list = str(process.local_rank)
         # Remapping fails on the gradients of leaky ReLU; TensorFlow 2.21 prints that for each session.
-        proto.graph_options.rewrite_options.remapping = proto.graph_options.rewrite_options.OFF
+        rewrite = proto.graph_options.rewrite_options
+        rewrite.remapping = rewrite.OFF
+        if self.mixer:
+            setattr(rewrite, self.mixer, rewrite.ON)
         return proto

@@ -17,9 +17,10 @@ class GpuDevice(Device):
 
     def __init__(self, config: Config) -> None:
         """See `Device.__init__`."""
-        self._mixed = npu_options.mode_of(config) in npu_options.MIXED_FP16
+        mixed = npu_options.mode_of(config) in npu_options.MIXED_FP16
         self.used_npu_options = ("precision_mode", "precision_mode_v2")
-        if self._mixed:
+        if mixed:
+            self.mixer = "auto_mixed_precision"
             self.loss_scale = npu_options.loss_scale_of(config)
             self.used_npu_options += ("loss_scale",)
         super().__init__(config)
@@ -33,15 +34,8 @@ class GpuDevice(Device):
 
     def describe(self, reason: str) -> str:
         """See `Device.describe`."""
-        precision = "mixed precision" if self._mixed else "single precision"
+        precision = "mixed precision" if self.mixer else "single precision"
         return f"GPU ({reason}), {precision}, loss scale {self.loss_scale}"
-
-    def _build_session_config(self) -> tf.ConfigProto:
-        proto = super()._build_session_config()
-        if self._mixed:
-            rewrite = proto.graph_options.rewrite_options
-            rewrite.auto_mixed_precision = rewrite.ON
-        return proto
 
     def _scale_loss(
         self, optimizer: tf.train.Optimizer, *, distributed: bool

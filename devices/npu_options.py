@@ -21,8 +21,9 @@ DEFAULT_MIXLIST = os.path.join(
 )
 MIXED = "allow_mix_precision"
 MIXED_FP16 = (MIXED, "allow_mix_precision_fp16")  # two names of one mode
+MIXED_BF16 = "allow_mix_precision_bf16"
 # Modes that take a mixlist; an adapter before r1.13 takes it with the first one only.
-MIXLIST_MODES = (*MIXED_FP16, "allow_mix_precision_bf16")
+MIXLIST_MODES = (*MIXED_FP16, MIXED_BF16)
 # Modes that compute at least the matrix operators in float16, so that small gradients may vanish.
 FLOAT16_MODES = (
     *MIXED_FP16,
@@ -38,7 +39,7 @@ _MODES_V2 = {
     "origin": "must_keep_origin_dtype",
     "cube_fp16in_fp32out": "cube_fp16in_fp32out",
     "mixed_float16": "allow_mix_precision_fp16",
-    "mixed_bfloat16": "allow_mix_precision_bf16",
+    "mixed_bfloat16": MIXED_BF16,
 }
 _FILES = ("op_precision_mode", "customize_dtypes", "op_debug_config")  # that the device reads
 

@@ -72,7 +72,7 @@ BATCH_NORM: Dict[str, MovingAverages] = {
 
 def _estimate(run: "TrainedRun") -> Statistics:
     """The mean statistics of `BATCHES` batches of new latents, with each class in turn."""
-    networks = run.build_networks(kernels.products_of(run.config, run.device.kind))
+    networks = run.build_networks(kernels.products_of(run.config, native=run.device.native_kernels))
     with tf.Graph().as_default():
         z = tf.placeholder(tf.float32, [BATCH, run.sizes.z_dim])
         y = run.label_placeholder(BATCH)

@@ -104,7 +104,7 @@ class LabeledData:
                 f"--evaluate: the classifier for {run.config.dataset} knows ten classes, and these "
                 "images have more; train them under another --dataset name"
             )
-        self._session_config = run.device.session_config
+        self._session_config = run.device.measuring_config
         learned = train, test
         if run.config.eval_split != "test":  # all runs are measured by the same classifier
             learned = _test_split(run, _read_split(run, "train"))
@@ -217,7 +217,7 @@ class ImageData:
         features = random_features.extract(
             blocks,
             shape=(sizes.height, sizes.width, sizes.channels),
-            session_config=self._run.device.session_config,
+            session_config=self._run.device.measuring_config,
         )
         return ImageSample(features, random_features.NAME, folder=folder)
 

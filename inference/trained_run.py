@@ -86,7 +86,9 @@ class TrainedRun:
     @contextlib.contextmanager
     def open_generator(self) -> Iterator[Generator]:
         """The run's generator in a session of its own."""
-        networks = self.build_networks(kernels.products_of(self.config, self.device.kind))
+        networks = self.build_networks(
+            kernels.products_of(self.config, native=self.device.native_kernels)
+        )
         with tf.Graph().as_default():
             z = tf.placeholder(tf.float32, [None, self.sizes.z_dim], "z")
             y = self.label_placeholder()

@@ -224,7 +224,7 @@ def _build_networks(config: Config, device: Device) -> model.Networks:
     return model.build_networks(
         config.architecture,
         model.sizes_of(config),
-        kernels.products_of(config, device.kind),
+        kernels.products_of(config, native=device.native_kernels),
         loss=config.loss,
     )
 

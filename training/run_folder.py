@@ -90,7 +90,7 @@ def _open(config: Config, lock: RunLock, device: Device) -> Config:
         lock.take(folder)
     for folder in (config.run_dir, config.sample_path, config.checkpoint_path):
         utils.clear_partial(folder)
-    config = kernels.choose(_resumed(config), device.kind)
+    config = kernels.choose(_resumed(config), native=device.native_kernels)
     if config.seed is None:
         config = config.replace(seed=int.from_bytes(os.urandom(4), "little") >> 1)
     utils.say(f"seed: {config.seed}")

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 
+import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from absl import flags
@@ -13,6 +14,7 @@ from fake_npu import factory
 from npu_sessions import npu_config, open_quietly, parameters, refusal
 from paths import ROOT
 
+import kernels
 import main
 from config import Config
 from config_npu import PRECISION_MODES
@@ -421,6 +423,9 @@ def test_mixed_precision_on_a_gpu(visible_gpu, graph):
     rewrite = device.session_config.graph_options.rewrite_options
     assert rewrite.auto_mixed_precision == rewrite.ON
     assert "mixed precision" in lines[0] and "dynamic" in lines[0]
+    measuring = device.measuring_config.graph_options.rewrite_options
+    assert measuring.auto_mixed_precision == rewrite.DEFAULT
+    assert measuring.remapping == rewrite.OFF
     assert set(device.wrap(adam(), "d", SINGLE_PROCESS).readings()) == {
         "d_loss_scale",
         "d_skipped",
@@ -438,6 +443,45 @@ def test_single_precision_on_a_gpu(visible_gpu, graph, option):
     assert rewrite.auto_mixed_precision == rewrite.DEFAULT
     assert "single precision" in lines[0] and len(lines) == 1
     assert device.wrap(adam(), "d", SINGLE_PROCESS).readings() == {}
+
+
+@pytest.fixture
+def bfloat16_cpu():
+    """(the config of a CPU with bfloat16, the device, the lines that report it)"""
+    lines = []
+    config = Config(
+        device="cpu",
+        precision_mode=npu_options.MIXED_BF16,
+        kernels="winograd",
+        given=frozenset(["device", "precision_mode"]),
+    )
+    return config, open_device(config, say=lines.append), lines
+
+
+def test_mixed_precision_on_a_cpu(bfloat16_cpu):
+    config, device, lines = bfloat16_cpu
+    rewrite = device.session_config.graph_options.rewrite_options
+    products = kernels.products_of(config, native=device.native_kernels)
+    if tf.__version__.startswith("1."):
+        assert lines[1:] == ["Ascend options have no effect on a CPU: --precision_mode"]
+        assert "bfloat16" not in lines[0]
+        assert products is kernels.PRODUCTS["winograd"]
+    else:
+        assert rewrite.auto_mixed_precision_onednn_bfloat16 == rewrite.ON
+        measuring = device.measuring_config.graph_options.rewrite_options
+        assert measuring.auto_mixed_precision_onednn_bfloat16 == rewrite.DEFAULT
+        assert "bfloat16" in lines[0] and len(lines) == 1
+        assert products is kernels.PRODUCTS["native"]
+
+
+def test_products_of_a_cpu_with_bfloat16(bfloat16_cpu, graph):
+    """Whether it rounds depends on the processor, but it never rounds to fewer than 8 bits."""
+    given = np.random.RandomState(1).uniform(1, 2, (64, 64)).astype(np.float32)
+    product = tf.matmul(*[tf.Variable(given) for _ in range(2)])
+    _, device, _ = bfloat16_cpu
+    with tf.Session(config=device.session_config) as session:
+        session.run(tf.global_variables_initializer())
+        np.testing.assert_allclose(session.run(product), given @ given, rtol=2**-7)
 
 
 def test_only_one_file_imports_the_adapter_by_its_name():

@@ -27,7 +27,7 @@ def measurements(monkeypatch):
 
 def test_measured_once_for_each_pair(measurements, capsys):
     for architecture in ("image", "image", "mnist", "image"):
-        chosen = kernels.choose(Config(architecture=architecture), "cpu")
+        chosen = kernels.choose(Config(architecture=architecture), native=False)
         assert chosen.kernels == "native"
     assert measurements == 4 * ["image"] + 4 * ["mnist"]
     lines = capsys.readouterr().out.splitlines()
@@ -41,7 +41,7 @@ def test_what_another_process_filed_first_counts(measurements, monkeypatch):
         return 1.0
 
     monkeypatch.setattr(kernels, "_measured", filed_meanwhile)
-    assert kernels.choose(Config(architecture="image"), "cpu").kernels == "onednn"
+    assert kernels.choose(Config(architecture="image"), native=False).kernels == "onednn"
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"fastest": "fast"}', '{"fastest": 1}'])
@@ -49,34 +49,33 @@ def test_a_damaged_file_is_measured_again(measurements, content):
     kernels._filed(kernels._path("image"), "onednn")
     with open(kernels._path("image"), "w") as file:
         file.write(content)
-    assert kernels.choose(Config(architecture="image"), "cpu").kernels == "native"
+    assert kernels.choose(Config(architecture="image"), native=False).kernels == "native"
 
 
 def test_a_cache_that_cannot_be_written(measurements, monkeypatch, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert kernels.choose(Config(architecture="image"), "cpu").kernels == "native"
+    assert kernels.choose(Config(architecture="image"), native=False).kernels == "native"
     assert "is not saved and will be measured again" in "".join(capsys.readouterr())
 
 
 def test_nothing_to_measure(measurements, monkeypatch):
     config = Config(architecture="image")
-    assert kernels.choose(config.replace(kernels="cpu"), "cpu").kernels == "cpu"
-    assert kernels.choose(config, "gpu").kernels == "auto"
+    assert kernels.choose(config.replace(kernels="cpu"), native=False).kernels == "cpu"
+    assert kernels.choose(config, native=True).kernels == "auto"
     monkeypatch.setattr(kernels.tf, "__version__", "1.15.5")
-    assert kernels.choose(config, "cpu").kernels == "winograd"
+    assert kernels.choose(config, native=False).kernels == "winograd"
     assert measurements == []
 
 
-def test_gpus_and_npus_have_native_products():
-    for kind in ("gpu", "npu"):
-        assert kernels.products_of(Config(kernels="cpu"), kind) is kernels.PRODUCTS["native"]
+def test_devices_with_kernels_of_their_own():
+    assert kernels.products_of(Config(kernels="cpu"), native=True) is kernels.PRODUCTS["native"]
 
 
 @pytest.mark.parametrize("version, expected", [("1.15.5", "winograd"), ("2.21.0", "onednn")])
 def test_likely_without_a_measurement(monkeypatch, version, expected):
     monkeypatch.setattr(kernels.tf, "__version__", version)
-    assert kernels.products_of(Config(), "cpu") is kernels.PRODUCTS[expected]
+    assert kernels.products_of(Config(), native=False) is kernels.PRODUCTS[expected]
 
 
 @pytest.mark.parametrize("architecture", sorted(kernels.LAYERS))
