@@ -53,6 +53,8 @@ def main(schedule, architecture, batch_size):
     elif schedule == "bfloat16":
         config = config.replace(precision_mode=npu_options.MIXED_BF16)
     device = open_device(config, say=lambda line: None)
+    if schedule == "bfloat16" and not device.rewriter:
+        sys.exit("bfloat16 needs TensorFlow 2.10 or later")
     with tf.Graph().as_default(), tf.Session(config=device.session_config) as session:
         build = _reference if schedule == "reference" else default_iteration
         iterate = build(session, config, dataset, device=device)

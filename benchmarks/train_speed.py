@@ -63,7 +63,9 @@ def parsed_options(argv):
         "--kernels", type=_names, default=[], help="contestants that differ in their kernels"
     )
     parser.add_argument(
-        "--bfloat16", action="store_true", help="a contestant in mixed precision, TensorFlow 2.x"
+        "--bfloat16",
+        action="store_true",
+        help="a contestant in mixed precision, from TensorFlow 2.10 on",
     )
     parser.add_argument("--peer", choices=["torch"])
     parser.add_argument("--peer_python", default=sys.executable, help="an interpreter with PyTorch")

@@ -23,13 +23,14 @@ class Device:
         profiles_itself: whether `--profiling` makes the device write profiles, so that nothing else
             needs to.
         steps_per_loop: training steps that one session run can make; 1 where the device cannot loop.
-        native_kernels: whether the device has TensorFlow's own operations, whatever `--kernels` says.
+        native_kernels: whether the layers are TensorFlow's own operations, whatever `--kernels` says.
         used_npu_options: the NPU options that have an effect on this device too.
         loss_scale: `devices.loss_scale.LossScale`.
-        mixer: the field of TensorFlow's rewriters that turns on mixed precision; empty for none.
+        rewriter: the field of TensorFlow's `RewriterConfig` that turns on mixed precision; empty for
+            none.
         session_config: the `ConfigProto` of every session that trains or draws.
-        measuring_config: that of the sessions that measure images. It is without a `mixer`: figures
-            of runs in different modes compare.
+        measuring_config: that of the sessions that measure images. It has no `rewriter`, so that
+            figures of runs in different modes can be compared.
     """
 
     kind = ""
@@ -39,7 +40,7 @@ class Device:
     native_kernels = True
     used_npu_options: Tuple[str, ...] = ()
     loss_scale = loss_scale.OFF
-    mixer = ""
+    rewriter = ""
 
     def __init__(self, config: Config) -> None:
         """Builds the session configuration of a checked config.
@@ -51,8 +52,8 @@ class Device:
         self.session_config = self._build_session_config()
         self.measuring_config = tf.ConfigProto()
         self.measuring_config.CopyFrom(self.session_config)
-        if self.mixer:
-            self.measuring_config.graph_options.rewrite_options.ClearField(self.mixer)
+        if self.rewriter:
+            self.measuring_config.graph_options.rewrite_options.ClearField(self.rewriter)
 
     @classmethod
     def why_missing(cls) -> str:
@@ -134,6 +135,6 @@ class Device:
         # Remapping fails on the gradients of leaky ReLU; TensorFlow 2.21 prints that for each session.
         rewrite = proto.graph_options.rewrite_options
         rewrite.remapping = rewrite.OFF
-        if self.mixer:
-            setattr(rewrite, self.mixer, rewrite.ON)
+        if self.rewriter:
+            setattr(rewrite, self.rewriter, rewrite.ON)
         return proto

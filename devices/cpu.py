@@ -7,7 +7,7 @@ from devices import npu_options
 from devices.base import Device
 from system.memory import keep_freed_memory
 
-_MIXER = "auto_mixed_precision_onednn_bfloat16"
+_REWRITER = "auto_mixed_precision_onednn_bfloat16"
 
 
 class CpuDevice(Device):
@@ -23,18 +23,18 @@ class CpuDevice(Device):
 
     def __init__(self, config: Config) -> None:
         """See `Device.__init__`."""
-        mixed = npu_options.mode_of(config) == npu_options.MIXED_BF16 and _can_mix()
+        mixed = npu_options.mode_of(config) == npu_options.MIXED_BF16 and _has_rewriter()
         # The transforms of minimal filtering would lose too much in bfloat16.
         self.native_kernels = mixed
         if mixed:
-            self.mixer = _MIXER
+            self.rewriter = _REWRITER
             self.used_npu_options = ("precision_mode", "precision_mode_v2")
         super().__init__(config)
         keep_freed_memory()
 
     def describe(self, reason: str) -> str:
         """See `Device.describe`."""
-        return f"CPU ({reason})" + (", mixed precision with bfloat16" if self.mixer else "")
+        return f"CPU ({reason})" + (", mixed precision with bfloat16" if self.rewriter else "")
 
     def _build_session_config(self) -> tf.ConfigProto:
         proto = super()._build_session_config()
@@ -42,6 +42,6 @@ class CpuDevice(Device):
         return proto
 
 
-def _can_mix() -> bool:
+def _has_rewriter() -> bool:
     """Whether TensorFlow has the rewriter, as it does from 2.10 on."""
-    return hasattr(tf.ConfigProto().graph_options.rewrite_options, _MIXER)
+    return hasattr(tf.ConfigProto().graph_options.rewrite_options, _REWRITER)

@@ -20,7 +20,7 @@ class GpuDevice(Device):
         mixed = npu_options.mode_of(config) in npu_options.MIXED_FP16
         self.used_npu_options = ("precision_mode", "precision_mode_v2")
         if mixed:
-            self.mixer = "auto_mixed_precision"
+            self.rewriter = "auto_mixed_precision"
             self.loss_scale = npu_options.loss_scale_of(config)
             self.used_npu_options += ("loss_scale",)
         super().__init__(config)
@@ -34,7 +34,7 @@ class GpuDevice(Device):
 
     def describe(self, reason: str) -> str:
         """See `Device.describe`."""
-        precision = "mixed precision" if self.mixer else "single precision"
+        precision = "mixed precision" if self.rewriter else "single precision"
         return f"GPU ({reason}), {precision}, loss scale {self.loss_scale}"
 
     def _scale_loss(

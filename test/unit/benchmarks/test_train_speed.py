@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 
 import pytest
 from paths import ROOT
@@ -93,3 +94,22 @@ def test_a_peer_that_is_not_there_is_one_line(train_speed, monkeypatch, capsys, 
     with pytest.raises(SystemExit) as error:
         train_speed.main(["--peer=torch", "--peer_python=" + python])
     assert str(error.value).startswith("train_speed.py: ") and said in str(error.value)
+
+
+def test_bfloat16_is_one_more_contestant(train_speed):
+    names = [
+        [name for name, _ in train_speed.commands(train_speed.parsed_options(flags))]
+        for flags in ([], ["--bfloat16"])
+    ]
+    assert names == [
+        ["reference", "default", "product"],
+        ["reference", "default", "bfloat16", "product"],
+    ]
+
+
+def test_no_figures_of_bfloat16_without_it(train_speed, monkeypatch):
+    import own
+
+    monkeypatch.setattr(own, "open_device", lambda config, say: types.SimpleNamespace(rewriter=""))
+    with pytest.raises(SystemExit, match="^bfloat16 needs TensorFlow 2.10 or later$"):
+        own.main("bfloat16", "mnist", "1")
