@@ -75,6 +75,7 @@ class Config(NpuOptions):
     labels: str = option("auto", "Classes to train with. folder: the sub-folders of a folder of images. none: no "
         "classes. auto: those that come with the data set; a folder of images has none.", choices=("auto", "folder", "none"))
     mirror: bool = option(False, "Train on each image as it is or flipped left to right, at random.")
+    blur: float = option(0.0, "Blur the training images with a Gaussian of this standard deviation in pixels, such as 0.7.", low=0, high=100)
     category: str = option("bedroom", "The category of LSUN, such as bedroom or church_outdoor.", high=200)
     crop: bool = option(False, "Take input_height x input_width out of each image's center, or without these the "
         "largest box of the output's shape (celebA: 108x108), and resize that. Otherwise the whole image is resized.",
@@ -149,8 +150,7 @@ class Config(NpuOptions):
     loss: str = option("sigmoid_cross_entropy", "The loss of both networks.", choices=("sigmoid_cross_entropy",))
     init_from: Optional[str] = option(None, "Start a new run from the weights of another: its name in --out_dir, or its "
         "folder.", may_change=True, high=4096)
-    init_optimizers: bool = option(False, "Start from the other run's optimizers too.", may_change=True,
-        switch="init_from")
+    init_optimizers: bool = option(False, "Start from the other run's optimizers too.", may_change=True, switch="init_from")
     seed: Optional[int] = option(None, "Fixes every random choice. Without it a seed is chosen and printed.",
         low=0, high=(1 << 31) - 1, common=True,
         other_names=("random_seed", "manualSeed"))

@@ -12,6 +12,7 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from datasets.blur import blurred
 from datasets.dataset import Dataset
 from datasets.input_monitor import InputMonitor
 from options import UserError
@@ -141,7 +142,7 @@ def read_batch(dataset, step, *, config, stream=0, offset=0, rank=0, ranks_size=
         flipped = _random(_MIRROR, config.seed, stream, step, rank).rand(len(images)) < 0.5
         images = np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
     z = latents(config.z_dist, (config.batch_size, config.z_dim), (config.seed, stream, step, rank))
-    return images, labels, z
+    return blurred(images, config.blur), labels, z
 
 
 class SampleInputs(NamedTuple):
@@ -169,7 +170,7 @@ def sample_inputs(dataset: Dataset, *, config, value_range: Tuple[float, float])
     chosen = _random(_SAMPLE, config.seed).randint(0, dataset.num_examples, count)
     images, image_labels = dataset.read(chosen)
     return SampleInputs(
-        images=scaled(images.astype(np.float32), value_range),
+        images=scaled(blurred(images, config.blur).astype(np.float32), value_range),
         image_labels=image_labels,
         labels=class_labels(count, dataset.num_classes),
         z=latents(config.z_dist, (count, config.z_dim), (config.seed,)),

@@ -1,4 +1,4 @@
-"""--augment and --mirror: what they do to images, and that a resumed run does the same."""
+"""--augment, --mirror and --blur: what they do to images, and that a resumed run does the same."""
 
 import numpy as np
 import pytest
@@ -131,10 +131,43 @@ def test_about_half_of_the_images_are_mirrored_the_same_ones_each_time():
     assert np.array_equal(PIXELS, DATASET.read(range(64))[0])  # the set itself is as it was
 
 
+def test_blur_spreads_each_channel_of_each_image_and_keeps_its_sum():
+    pixels = np.zeros((64, 9, 9, 3), np.uint8)
+    pixels[0, 4, 4, 1] = 200
+    dataset = ArrayDataset(pixels, np.zeros(64, np.int64), name="x", architecture="image")
+    config = Config(batch_size=64, z_dim=2, seed=1, sample_num=64)
+    images, _, _ = pipeline.read_batch(dataset, 0, config=config.replace(blur=0.7))
+    (touched,) = np.flatnonzero(images.any((1, 2, 3)))
+    spot = images[touched, :, :, 1].astype(int)
+    beside = {spot[3, 4], spot[5, 4], spot[4, 3], spot[4, 5]}
+    assert images.dtype == np.uint8 and not images[touched][:, :, [0, 2]].any()
+    assert 200 * 0.28 < spot[4, 4] < 200 * 0.36  # near 200 / (2 pi 0.7 ** 2)
+    assert len(beside) == 1 and 0 < beside.pop() < spot[4, 4]
+    assert abs(spot.sum() - 200) <= 8  # each pixel is rounded
+
+
+def test_blur_leaves_flat_images_and_without_it_images_are_as_they_are():
+    flat = np.full((64, 4, 6, 3), 255, np.uint8)
+    dataset = ArrayDataset(flat, np.zeros(64, np.int64), name="x", architecture="image")
+    config = Config(batch_size=64, z_dim=2, seed=1)
+    assert np.array_equal(pipeline.read_batch(dataset, 0, config=config.replace(blur=3.0))[0], flat)
+    order = pipeline.batch_indices(DATASET, 0, config=config)
+    assert np.array_equal(pipeline.read_batch(DATASET, 0, config=config)[0], PIXELS[order])
+
+
+def test_the_real_images_of_the_sample_losses_are_blurred_as_in_training():
+    config = Config(batch_size=64, z_dim=2, seed=1, sample_num=8)
+    inputs = [
+        pipeline.sample_inputs(DATASET, config=config.replace(blur=blur), value_range=(0, 1)).images
+        for blur in (0.0, 1.0)
+    ]
+    assert inputs[1].std() < 0.7 * inputs[0].std()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "extra",
-    [[], ["--nofused_step"], ["--updates=alternating", "--g_updates=1"]],
+    [[], ["--nofused_step"], ["--updates=alternating", "--g_updates=1", "--blur=0.7"]],
     ids=["fused", "separate", "alternating"],
 )
 def test_a_resumed_run_equals_one_that_never_stopped(tmp_path, extra):
