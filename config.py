@@ -217,7 +217,7 @@ class Config(NpuOptions):
     inter_op_threads: int = option(0, "Operations that run at the same time; 0 is the default.", low=0, high=1024, may_change=True)
     kernels: str = option("auto", "How a CPU computes the layers. native: TensorFlow's own operations. cpu: forward "
         "convolutions only. winograd: minimal filtering, with a third of the multiplications. onednn: winograd adapted to "
-        "oneDNN. auto: the fastest of these on this machine.",
+        "oneDNN. auto: winograd on TensorFlow 1.15; on 2.x the fastest of these, measured once on this machine.",
         choices=("auto", "native", "cpu", "winograd", "onednn"), may_change=True, same_on_all_ranks=True)
     profiling: bool = option(False, "Profile the training: with CANN's profiler on an NPU, elsewhere as a timeline.", may_change=True,
         npu_key="profiling_mode", in_scripts="True")

@@ -4,6 +4,7 @@ import importlib.util
 
 from config import OPTIONS, Config
 from options import UserError
+from system.interpreter import install_command
 
 
 def check_config(config: Config) -> None:
@@ -34,8 +35,10 @@ def check_config(config: Config) -> None:
     if config.train and config.film == "mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
         raise UserError(
             "--film: mp4 needs the package imageio-ffmpeg; install it with: "
-            "pip install -r requirements-optional.txt"
+            + install_command("-r requirements-optional.txt")
         )
+    if config.blur and importlib.util.find_spec("scipy") is None:
+        raise UserError("--blur: needs scipy; install it with: " + install_command("scipy"))
     if config.iterations_per_loop > 1:
         _check_loop_intervals(config)
 

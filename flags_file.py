@@ -8,7 +8,7 @@ import json
 import os
 from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
-from config import OPTIONS, OPTIONS_FILE, SET_BY_DATASET, Config
+from config import OPTIONS, OPTIONS_FILE, RUN_OPTIONS, SET_BY_DATASET, Config
 from datasets.registry import DATASETS
 from options import UserError
 from system.regular_file import read_text
@@ -39,7 +39,15 @@ def read_preset(name: str, given: Optional[Mapping[str, Any]] = None) -> Dict[st
     jobs = {each for each, option in OPTIONS.items() if option.section == "What to do"}
     found = read_options(path)
     given = given or {}
-    left_out = {*jobs, *_NOT_IN_PRESETS, *found.get("fitted", ()), *given, *_unfit(found, given)}
+    replaced = {each for each, option in OPTIONS.items() if option.declared.replaces in given}
+    left_out = {
+        *jobs,
+        *replaced,
+        *_NOT_IN_PRESETS,
+        *found.get("fitted", ()),
+        *given,
+        *_unfit(found, given),
+    }
     return {each: value for each, value in found.items() if each not in left_out}
 
 
@@ -96,9 +104,9 @@ def checked_options(saved: Any, path: str) -> Dict[str, Any]:
         except ValueError as error:
             raise UserError(f"{path}: {name} {error}")
     if set(SET_BY_DATASET).intersection(saved):  # a run's own, not a preset's
-        for name, each in OPTIONS.items():
-            if each.declared.in_older_runs is not None:
-                options.setdefault(name, each.declared.in_older_runs)
+        for name in RUN_OPTIONS:
+            older = OPTIONS[name].declared.in_older_runs
+            options.setdefault(name, OPTIONS[name].default if older is None else older)
     return options
 
 

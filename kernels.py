@@ -11,6 +11,8 @@ import hashlib
 import json
 import os
 import platform
+import subprocess
+import sys
 import time
 from typing import Dict, NamedTuple, Tuple
 
@@ -22,6 +24,7 @@ import ops_onednn
 import ops_winograd
 import utils
 from config import OPTIONS, Config
+from options import DeviceError
 from system.regular_file import read_text
 
 PRODUCTS: Dict[str, ops_cpu.NativeProducts] = {
@@ -84,7 +87,7 @@ def choose(config: Config, *, native: bool) -> Config:
     fastest = _read(path)
     if not fastest:
         utils.say("kernels: measuring which are fastest here, once")
-        seconds = {name: _measured(each, config.architecture) for name, each in PRODUCTS.items()}
+        seconds = _measured_apart(config.architecture)
         fastest = _filed(path, min(seconds, key=lambda name: seconds[name]))
     utils.say(f"kernels: {fastest}, measured on this machine (--kernels sets others)")
     return config.replace(kernels=fastest)
@@ -140,6 +143,33 @@ def _filed(path: str, fastest: str) -> str:
     except OSError as error:
         utils.warn(f"kernels: what was measured is not saved and will be measured again: {error}")
     return fastest
+
+
+def _measured_apart(architecture: str) -> Dict[str, float]:
+    """The seconds of each products, measured in a process of its own.
+
+    A process has one pool of threads, as large as its first session asked for: measured here, the
+    training would have one thread.
+
+    Raises:
+        DeviceError: TensorFlow cannot compute in that process.
+    """
+    root = os.path.dirname(os.path.abspath(__file__))
+    program = (
+        f"import sys; sys.path.insert(0, {root!r}); import kernels; "
+        f"kernels.print_seconds({architecture!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise DeviceError(f"--kernels: measuring them failed ({last}); give --kernels=native")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def print_seconds(architecture: str) -> None:
+    """Prints the seconds of each products for the layers of a pair, as JSON: name -> seconds."""
+    seconds = {name: _measured(each, architecture) for name, each in PRODUCTS.items()}
+    print(json.dumps(seconds))
 
 
 def _measured(products: ops_cpu.NativeProducts, architecture: str) -> float:

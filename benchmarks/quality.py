@@ -99,7 +99,11 @@ class Plan:
         self.batch_norm = arguments.batch_norm or config.batch_norm
         images = min(config.train_size or self.row.images, self.row.images)
         self.steps_per_epoch = images // config.batch_size
-        self.steps = {epoch: epoch * self.steps_per_epoch for epoch in arguments.measure}
+        self.epochs = arguments.epochs or config.epoch
+        chosen = arguments.measure or [self.epochs]
+        if max(chosen) > self.epochs:
+            raise UserError(f"--measure: epoch {max(chosen)} is beyond the {self.epochs} epochs")
+        self.steps = {epoch: epoch * self.steps_per_epoch for epoch in chosen}
         if arguments.held_out and images == self.row.images:
             raise UserError(f"--held_out: needs a --train_size below {images} after --")
 
@@ -114,7 +118,7 @@ class Plan:
         """The command that trains a seed, or goes on with it."""
         return [
             *self._common(seed, "--train", *self.recipe),
-            f"--epoch={self.arguments.epochs}",
+            f"--epoch={self.epochs}",
             f"--seed={seed}",
             f"--ckpt_freq={self.steps_per_epoch}",
             f"--sample_freq={self.steps_per_epoch}",
@@ -140,8 +144,13 @@ class Plan:
         path = os.path.join(self.run_dir(seed), OPTIONS_FILE)
         if not os.path.exists(path):
             return
-        asked = self.config.replace(seed=seed)
-        for name, saved, value in asked.differences(read_options(path)):
+        asked, there = self.config.replace(seed=seed), read_options(path)
+        if asked.lr_schedule != "constant" and there.get("epoch") != self.epochs:
+            raise UserError(
+                f"--epochs: the learning rate of {path} falls over {there.get('epoch')} epochs, not "
+                f"{self.epochs}; give another --out"
+            )
+        for name, saved, value in asked.differences(there):
             if value is not None and name not in SET_BY_DATASET:  # None: the data set says it
                 raise UserError(
                     f"--{name}: {path} was trained with {saved}, not {value}; give another --out"
@@ -171,11 +180,10 @@ def train(plan: Plan, seed: int) -> None:
     """Trains a seed to its end; nothing to do if it is trained and its epochs are kept.
 
     Raises:
-        UserError: the training failed.
+        UserError: the training failed, or a chosen epoch's checkpoint was not kept.
     """
     plan.check_recipe(seed)
-    kept = {each.step for each in checkpoint.kept(os.path.join(plan.run_dir(seed), MEASURED))}
-    if kept.issuperset(plan.steps.values()):
+    if not missing_epochs(plan, seed):
         return
     os.makedirs(plan.run_dir(seed), exist_ok=True)
     log = os.path.join(plan.run_dir(seed), "quality.log")
@@ -194,6 +202,18 @@ def train(plan: Plan, seed: int) -> None:
         raise UserError(
             f"seed {seed}: training ended with exit code {process.returncode}; see {log}"
         )
+    missing = missing_epochs(plan, seed)
+    if missing:
+        raise UserError(
+            f"--measure: seed {seed} was trained beyond epoch {missing[0]}, whose checkpoint was not "
+            "kept; give another --out"
+        )
+
+
+def missing_epochs(plan: Plan, seed: int) -> List[int]:
+    """The chosen epochs of a seed whose checkpoints are not kept, in their order."""
+    kept = {each.step for each in checkpoint.kept(os.path.join(plan.run_dir(seed), MEASURED))}
+    return sorted(epoch for epoch, step in plan.steps.items() if step not in kept)
 
 
 def entries_of(plan: Plan, seed: int) -> Dict[int, Dict[str, Any]]:
@@ -227,8 +247,8 @@ def table(plan: Plan) -> Tuple[str, Dict[str, Any]]:
     """(a Markdown table of what was measured so far, the curves of its means)."""
     split = f"{plan.split} images" if plan.row.has_splits else "images of the set"
     lines = [
-        f"`{' '.join(plan.recipe)}`, seeds {plan.arguments.seeds}, {plan.arguments.samples} samples, "
-        f"compared with the {split}, batch norm {plan.batch_norm}",
+        f"`{' '.join(plan.recipe)} --epoch={plan.epochs}`, seeds {plan.arguments.seeds}, "
+        f"{plan.arguments.samples} samples, compared with the {split}, batch norm {plan.batch_norm}",
         "",
         "| Epoch | Seeds | "
         + " | ".join(f"{name}: mean (lowest to highest)" for name in plan.row.figures)
@@ -277,8 +297,10 @@ def parse(argv: List[str]) -> argparse.Namespace:
     parser.add_argument("--preset", default="reference", help="reference, or of configs/presets")
     parser.add_argument("--dataset", default="mnist", choices=sorted(SETS))
     parser.add_argument("--seeds", type=numbers, default=[1, 2, 3])
-    parser.add_argument("--epochs", type=int, default=25, help="to train")
-    parser.add_argument("--measure", type=numbers, default=[1, 5, 10, 25], help="epochs to measure")
+    parser.add_argument("--epochs", type=int, help="to train; the default is the preset's")
+    parser.add_argument(
+        "--measure", type=numbers, help="epochs to measure; the default is the last"
+    )
     parser.add_argument("--samples", type=int, default=50_000)
     parser.add_argument("--batch_norm", default="", help="the default is the preset's")
     parser.add_argument(
@@ -288,8 +310,6 @@ def parse(argv: List[str]) -> argparse.Namespace:
     parser.add_argument("--out", default="out/quality", type=os.path.abspath)
     parser.add_argument("flags", nargs="*", help="flags of the training, after --")
     arguments = parser.parse_args(argv)
-    if max(arguments.measure) > arguments.epochs:
-        parser.error(f"--measure: epoch {max(arguments.measure)} is beyond --epochs")
     row = SETS[arguments.dataset]
     if arguments.held_out and not row.has_splits:
         parser.error(f"--held_out: {arguments.dataset} is compared with its training images")

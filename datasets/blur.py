@@ -1,7 +1,6 @@
 """Training images without their finest details, for --blur."""
 
 import numpy as np
-from scipy import ndimage
 
 
 def blurred(images: np.ndarray, sigma: float) -> np.ndarray:
@@ -16,6 +15,8 @@ def blurred(images: np.ndarray, sigma: float) -> np.ndarray:
     """
     if sigma == 0:
         return images
+    from scipy import ndimage  # not above: without --blur it is not needed
+
     widths = (0, sigma, sigma, 0)  # neither across images nor across colors
     smooth = ndimage.gaussian_filter(images.astype(np.float32), widths, mode="nearest")
     return np.rint(smooth).astype(np.uint8)

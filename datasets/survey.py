@@ -124,7 +124,7 @@ def _treatment(framing, headers):
         cut = "cropped to the center {}x{}".format(*framing.crop_size)
         if framing.pad:
             cut += " (smaller ones laid on black)"
-    colors = "grey" if framing.channels == 1 else "RGB"
+    colors = "gray" if framing.channels == 1 else "RGB"
     made = f"made {framing.height}x{framing.width} {colors}, {cut}"
     if framing.draft:
         made += "; large JPEGs decoded at 1/2 to 1/8 (--exact_decode: whole)"

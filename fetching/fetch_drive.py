@@ -9,6 +9,7 @@ from typing import List, Sequence
 import utils
 from fetching.fetch import Network, SourceFailed, install
 from fetching.verify import File, Recipe
+from system.interpreter import install_command
 
 
 def from_drive(
@@ -26,7 +27,8 @@ def from_drive(
     )
     try:
         if importlib.util.find_spec("gdown") is None:
-            raise SourceFailed("gdown is not installed (pip install -r requirements-optional.txt)")
+            command = install_command("-r requirements-optional.txt")
+            raise SourceFailed(f"gdown is not installed ({command})")
         utils.warn(f"{file.name} ({utils.format_bytes(file.size)}) from Google Drive")
         code = subprocess.run([sys.executable, "-c", program, recipe.drive_id, copy]).returncode
         if code or not os.path.exists(copy):

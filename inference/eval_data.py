@@ -17,6 +17,7 @@ from inference.many_samples import AT_ONCE, FOLDER
 from inference.metrics import ImageSample
 from inference.trained_run import TrainedRun
 from options import UserError
+from system.interpreter import install_command
 
 # The latents of the samples are those of the seeds 0, 1, 2, ...; their labels are drawn with this.
 SEED = 0
@@ -258,8 +259,9 @@ def _fidelity(generated: str, real: str, *, count: int) -> Tuple[Dict[str, float
     except Exception as error:  # an optional library, which may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         return {}, (
-            f"FID, KID and IS not measured ({reason:.200}); with a network: pip install "
-            f"torch-fidelity; fidelity --fid --kid --isc --input1 {generated} --input2 {real}"
+            f"FID, KID and IS not measured ({reason:.200}); with a network: "
+            f"{install_command('torch-fidelity')}; "
+            f"fidelity --fid --kid --isc --input1 {generated} --input2 {real}"
         )
     version = getattr(library, "__version__", "")
     return found, f"FID, KID and IS by torch-fidelity {version}"

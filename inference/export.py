@@ -19,6 +19,7 @@ import utils
 from config import Config
 from inference.trained_run import TrainedRun, open_run
 from options import UserError
+from system.interpreter import install_command
 
 FOLDER = "export"
 SIGNATURE = "serving_default"
@@ -57,9 +58,10 @@ def export(config: Config) -> List[str]:
     if config.export_format == "all":
         formats = list(writers)
         if not _has_onnx():
-            utils.warn("ONNX left out: it needs pip install -r requirements-onnx.txt")
+            utils.warn("ONNX left out; for it: " + install_command("-r requirements-onnx.txt"))
             formats.remove("onnx")
     with open_run(config) as run:
+        _warn_of_statistics(run)
         return [_written(run, name, writers[name]) for name in formats]
 
 
@@ -70,7 +72,17 @@ def freeze(config: Config) -> List[str]:
         ("discriminator", config.freeze_discriminator, _freeze_discriminator),
     ]
     with open_run(config) as run:
+        _warn_of_statistics(run)
         return [_written(run, name, write) for name, asked, write in networks if asked]
+
+
+def _warn_of_statistics(run: TrainedRun) -> None:
+    """Warns where the run's own images are drawn with other statistics of batch norm."""
+    if run.config.batch_norm != "moving":
+        utils.warn(
+            f"exports hold the moving averages of batch norm; --batch_norm={run.config.batch_norm}, "
+            "with which this run draws, has no effect on them"
+        )
 
 
 def _written(run: TrainedRun, what: str, write: Callable[[TrainedRun, str], str]) -> str:
@@ -207,7 +219,8 @@ def _write_onnx(run: TrainedRun, folder: str) -> str:
         converter = importlib.import_module("tf2onnx")
         runtime = importlib.import_module("onnxruntime")
     except ImportError as error:
-        raise UserError(f"--export_format: onnx: {error}: pip install -r requirements-onnx.txt")
+        command = install_command("-r requirements-onnx.txt")
+        raise UserError(f"--export_format: onnx: {error}: {command}")
     network = _build_generator(run)
     frozen = _frozen(run, network)
     made, _ = converter.convert.from_graph_def(

@@ -52,7 +52,7 @@ def open_folder(config: Config) -> Tuple[Config, checkpoint.Checkpoint]:
         )
     utils.say(
         "weights of another program: {architecture}, {output_height}x{output_width}x{channels} "
-        "pictures, {num_classes} classes, z of {z_dim} dimensions, taken as {z_dist} "
+        "images, {num_classes} classes, z of {z_dim} dimensions, taken as {z_dist} "
         "(--z_dist)".format(z_dist=config.z_dist, **sizes)
     )
     return config.replace(

@@ -94,7 +94,7 @@ def written(write: Callable[..., Any], path: str, images: Any) -> str:
         path = write(path, images) or path
     except OSError as error:
         raise UserError(f"--sample_dir: {error}")
-    utils.say(f"pictures: {path}")
+    utils.say(f"images: {path}")
     return path
 
 

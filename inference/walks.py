@@ -4,6 +4,7 @@ The options of `--visualize` are those of carpedm20's DCGAN; the arithmetic is f
 (arXiv 1511.06434).
 """
 
+import hashlib
 import os
 import re
 from typing import Iterable, Iterator, List, Sequence, Tuple
@@ -23,6 +24,7 @@ from options import UserError
 STEPS = 64  # of a sweep through one dimension
 MOST_STEPS = 10000
 SECONDS_A_FRAME = 0.05
+LONGEST_NAME = 150  # characters of a calculation in the name of its figure
 NEIGHBORS_WITHIN = 0.25  # the paper's noise around the result of an arithmetic
 # Where a sweep starts and ends: the bounds of a uniform distribution, or two standard deviations.
 SPAN = {"uniform_signed": (-1, 1), "uniform_unsigned": (0, 1), "normal01": (-2, 2)}
@@ -159,9 +161,16 @@ def arithmetic(config: Config) -> str:
         with run.open_generator() as generator:
             columns = _draw_arithmetic(generator, terms, label=classes[0])
     figure = _figure(columns, ["+" if sign > 0 else "-" for sign, _ in terms] + ["="])
-    name = re.sub(r"\s", "", text)
+    name = _short(re.sub(r"\s", "", text))
     path = os.path.join(run.config.sample_path, f"arithmetic_{name}.png")
     return written(utils.write_png, path, figure)
+
+
+def _short(text: str) -> str:
+    """A text as a part of a file's name: of a long one the beginning and a digest."""
+    if len(text) <= LONGEST_NAME:
+        return text
+    return f"{text[:LONGEST_NAME]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _draw_arithmetic(

@@ -139,9 +139,12 @@ class NpuProcesses(OneProcess):
                 if process.returncode and not ending.code:
                     ending = Ending(_code(process.returncode), rank)
                     deadline = time.monotonic() + SECONDS_TO_END
-            if ending.code and ending.code not in STOPPED:
+                    if ending.code not in STOPPED:
+                        for other in running.values():
+                            other.terminate()  # once: a second signal would stop one that is saving
+            if ending.code and ending.code not in STOPPED and time.monotonic() >= deadline:
                 for process in running.values():
-                    process.terminate() if time.monotonic() < deadline else process.kill()
+                    process.kill()
             if running:
                 time.sleep(POLL_SECONDS)
         return ending

@@ -10,6 +10,11 @@ from system.terminal import keep_streams
 _SWITCHED = "DCGAN_SWITCHED_FROM"
 
 
+def install_command(packages: str) -> str:
+    """The command that installs `packages`, pip's words for them, for the running interpreter."""
+    return f"{shlex.quote(sys.executable)} -m pip install {packages}"
+
+
 def continue_in_own_environment(missing: str) -> NoReturn:
     """Runs the same command line with the interpreter of `bash test/env.sh`, or says how to get it.
 
@@ -31,7 +36,7 @@ def continue_in_own_environment(missing: str) -> NoReturn:
     again = " ".join(shlex.quote(word) for word in ["python", *sys.argv])
     print(
         f"{program}: {missing} ({sys.executable}). Set the environment up with: "
-        f"bash {shlex.quote(script)}; then run again: {again}",
+        f"bash {shlex.quote(script)}; then run again, with the interpreter that it names: {again}",
         file=sys.stderr,
     )
     sys.exit(2)

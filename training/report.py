@@ -84,7 +84,9 @@ class Reporter(SilentReporter):
         Args:
             draw: draws it; returns the progress, with the seconds of then, and the grid.
         """
-        self._hand_on("sample", *draw())
+        drawn = self._try("a sample grid", Sink.failures, draw)
+        if drawn is not None:
+            self._hand_on("sample", *drawn)
 
     def finish(self, progress: Progress, result: StepResult) -> None:
         """Reports the end of a whole training."""

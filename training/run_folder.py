@@ -162,6 +162,11 @@ def _resumed(config: Config) -> Config:
     if checkpoints:
         newest = checkpoints[0]
         saved = checked_options(newest.state.get("options", {}), newest.prefix + ".json")
+        if "init_from" in config.given and config.init_from != saved.get("init_from"):
+            raise UserError(
+                f"--init_from: the run in {config.run_dir} goes on from its own checkpoints; leave "
+                "the flag out, or give another --out_name"
+            )
         config = _continuing(config, saved, config.checkpoint_path)
     return config
 

@@ -25,12 +25,13 @@ def plan_of(tmp_path, *arguments):
     return quality.Plan(quality.parse([f"--out={tmp_path}", "--seeds=1,2", *arguments]))
 
 
-@pytest.mark.parametrize("preset", ["reference", "paper_mnist", "best_mnist"])
+@pytest.mark.parametrize("preset", ["reference", "paper_mnist", "best_mnist", "blurred_mnist"])
 def test_the_commands_are_those_of_main(tmp_path, preset):
     plan = plan_of(tmp_path, f"--preset={preset}", "--held_out", "--", "--train_size=50000")
     config = main.parse(plan.train_command(1)[1:])
     assert (config.train, config.mnist_split, config.train_size) == (True, "train", 50000)
-    assert plan.steps[25] == 25 * (50000 // config.batch_size)
+    assert plan.steps == {config.epoch: config.epoch * (50000 // config.batch_size)}
+    assert f"--epoch={config.epoch}`" in quality.table(plan)[0]
     asked = main.parse(plan.evaluate_command(1)[1:])
     assert (asked.evaluate, asked.eval_split, asked.eval_samples) == ("all", "held_out", 50000)
     assert asked.batch_norm == config.batch_norm
@@ -54,7 +55,6 @@ def test_other_sets_and_flags_of_the_training(tmp_path):
     "arguments, reason",
     [
         (["--dataset=cifar10", "--held_out"], "--held_out: cifar10 is compared"),
-        (["--measure=3", "--epochs=2"], "--measure: epoch 3 is beyond --epochs"),
         (["--dataset=lsun"], "invalid choice: 'lsun'"),
         (["--dataset=cifar10", "--samples=60000"], "--samples: at most 50000 of cifar10"),
         (["--epoch=5", "--measure=1"], "unrecognized arguments: --epoch=5"),
@@ -72,6 +72,7 @@ def test_what_cannot_be_measured_is_refused(capsys, arguments, reason):
         (["--", "--sedes=1"], "Unknown command line flag 'sedes'"),
         (["--", "--epoch=5"], "--epoch: cannot be given after --"),
         (["--", "--mnist_split=all"], "--mnist_split: cannot be given after --"),
+        (["--measure=3", "--epochs=2"], "--measure: epoch 3 is beyond the 2 epochs"),
         (["--held_out"], "--held_out: needs a --train_size below 60000 after --"),
     ],
 )
@@ -94,6 +95,20 @@ def test_a_run_of_other_flags_is_not_taken_for_it(tmp_path):
     other = plan_of(tmp_path, "--preset=best_mnist", "--", "--g_ema=0.99")
     with pytest.raises(UserError, match=r"--g_ema: .*FLAGS.json was trained with 0.999, not 0.99"):
         quality.train(other, 1)
+
+
+def test_a_falling_rate_belongs_to_one_number_of_epochs(tmp_path):
+    write_options(plan_of(tmp_path, "--preset=best_mnist"))
+    with pytest.raises(
+        UserError, match="^--epochs: the learning rate of .* falls over 10 epochs, n"
+    ):
+        quality.train(plan_of(tmp_path, "--preset=best_mnist", "--epochs=20"), 1)
+
+
+def test_an_epoch_that_was_not_kept_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(quality.Plan, "train_command", lambda *_: [sys.executable, "-c", ""])
+    with pytest.raises(UserError, match="^--measure: seed 1 was trained beyond epoch 5, whose ch"):
+        quality.train(plan_of(tmp_path, "--measure=5,25"), 1)
 
 
 def test_chosen_epochs_outlive_the_training_and_are_tabulated(tmp_path):

@@ -133,7 +133,7 @@ def test_one_line_describes_the_set(root, capsys):
     opened(root, channels=1)
     assert capsys.readouterr().out == (
         f"set: 8 images in {root}; 20x7 to 30x16 (height x width), mode RGB; 1 unreadable; "
-        "made 20x16 grey, 1 of 7 stretched from 30x7; --crop takes the center\n"
+        "made 20x16 gray, 1 of 7 stretched from 30x7; --crop takes the center\n"
     )
 
 

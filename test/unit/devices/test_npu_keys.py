@@ -106,6 +106,8 @@ def test_a_saved_run_with_precision_mode_v2_is_a_preset(tmp_path):
     path = tmp_path / "FLAGS.json"
     path.write_text(Config(precision_mode_v2="fp16").to_json())
     assert main.parse(["main.py", f"--config={path}"]).precision_mode_v2 == "fp16"
+    asked = main.parse(["main.py", f"--config={path}", "--precision_mode=force_fp32"])
+    assert (asked.precision_mode, asked.precision_mode_v2) == ("force_fp32", None)
 
 
 def test_the_stand_in_refuses_both_precision_modes(npu_bridge):

@@ -582,7 +582,8 @@ def test_an_interpreter_without_tqdm_is_told_what_to_run(tmp_path):
     assert done.returncode == 2
     assert done.stderr == (
         f"download.py: No module named tqdm ({sys.executable}). Set the environment up with: "
-        f"bash {os.path.relpath(script, str(tmp_path))}; then run again: python {program} mnist\n"
+        f"bash {os.path.relpath(script, str(tmp_path))}; then run again, with the interpreter "
+        f"that it names: python {program} mnist\n"
     )
 
 

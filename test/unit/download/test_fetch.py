@@ -352,5 +352,5 @@ def test_drive_without_gdown_is_said(tmp_path, monkeypatch):
     assert fetch_drive.from_drive(
         recipe, [DATA], root=str(tmp_path), net=PATIENCE, reasons=reasons
     ) == [DATA]
-    command = "pip install -r requirements-optional.txt"
+    command = f"{sys.executable} -m pip install -r requirements-optional.txt"
     assert reasons == [f"Google Drive abc: gdown is not installed ({command})"]

@@ -79,7 +79,7 @@ def test_a_missing_package_is_said_before_training(monkeypatch):
     monkeypatch.setattr(config_checks.importlib.util, "find_spec", lambda name: "found")
     config_checks.check_config(asked)
     monkeypatch.setattr(config_checks.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="^--film: .* pip install -r requirements-optional.txt$"):
+    with pytest.raises(UserError, match="^--film: .* -m pip install -r requirements-optional.txt$"):
         config_checks.check_config(asked)
     for arguments in (["--train", "--film=gif"], ["--film=mp4"]):
         config_checks.check_config(parsed(*arguments))

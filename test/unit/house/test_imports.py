@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "config_npu": ("options",),
     "config": ("options", "config_npu", "datasets.registry", "devices.registry"),
     "flags_file": ("options", "config", "datasets.registry", "system", "utils"),
-    "config_checks": ("options", "config"),
+    "config_checks": ("options", "config", "system"),
     "ops_cpu": (),
     "ops_winograd": ("ops_cpu",),
     "ops_onednn": ("ops_cpu", "ops_winograd"),

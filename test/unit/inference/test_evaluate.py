@@ -212,7 +212,7 @@ def test_images_are_written_for_the_fields_own_tools(tmp_path, monkeypatch, caps
     asked = make_run(tmp_path / "out", "image").replace(evaluate="last", eval_samples=70)
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)  # as if it were not installed
     evaluate.evaluate(asked)
-    assert "pip install torch-fidelity" in capsys.readouterr().out
+    assert "-m pip install torch-fidelity; fidelity " in capsys.readouterr().out
     evaluate.evaluate(asked.replace(eval_samples=66))  # fewer: none of the earlier stay
     seen = []
 

@@ -164,6 +164,14 @@ def test_onnx_draws_the_same(exported, architecture):
     np.testing.assert_allclose(images, drawn(asked, inputs), **ROUNDING)
 
 
+@pytest.mark.parametrize("batch_norm", ["moving", "estimated"])
+def test_other_statistics_than_the_exports_are_warned_of(tmp_path, capsys, batch_norm):
+    asked = make_run(tmp_path, "mnist", batch_norm=batch_norm)
+    assert main.run(asked.replace(freeze=True, freeze_discriminator=True)) == 0
+    warned = capsys.readouterr().err.count(f"--batch_norm={batch_norm}, with which this run draws")
+    assert warned == (batch_norm != "moving")
+
+
 def test_without_the_libraries_onnx_is_one_line(tmp_path, monkeypatch):
     asked = make_run(tmp_path, "mnist")
     monkeypatch.setitem(sys.modules, "tf2onnx", None)

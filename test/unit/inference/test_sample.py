@@ -48,8 +48,8 @@ def test_each_call_has_a_folder_of_its_own(tmp_path, capsys):
     names = ["generated_00000005", "generated_00000005-2", "generated_00000005-3"]
     assert [os.path.basename(path) for path in paths] == names
     assert [len(os.listdir(path)) for path in paths] == [4, 1, 2]
-    printed = [line for line in capsys.readouterr().out.splitlines() if "pictures" in line]
-    assert printed == [f"pictures: {path}" for path in paths]
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("images: ")]
+    assert printed == [f"images: {path}" for path in paths]
 
 
 @BOTH

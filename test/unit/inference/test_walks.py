@@ -144,6 +144,14 @@ def test_terms(text, terms):
     assert walks.parse_terms(text) == terms
 
 
+def test_a_long_arithmetic_has_a_file_name_that_fits(tmp_path):
+    asked = make_run(tmp_path, "mnist")
+    seeds = ",".join(str(seed) for seed in range(10000, 10060))
+    paths = {walks.arithmetic(asked.replace(arithmetic=f"{seeds}-{last}")) for last in (1, 2)}
+    assert len(paths) == 2
+    assert all(len(os.path.basename(path)) < 200 and os.path.exists(path) for path in paths)
+
+
 @BOTH
 @pytest.mark.parametrize("text", ["1+2-3", "1,2-3,4+5,6"])
 def test_arithmetic(tmp_path, architecture, text):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 from launching import (
@@ -18,6 +19,8 @@ from launching import (
     wait_for,
 )
 from paths import ROOT
+
+from launch import processes
 
 CASE_2P = CASE.replace("_1p_", "_2p_")
 TABLE = os.path.join(ROOT, "configs", "rank_table_8p.json")
@@ -133,6 +136,36 @@ def test_a_rank_that_fails_is_named_and_ends_the_others(project, on_npus):
     )
     assert "rank's last words" in finished.stderr and "Final result" not in finished.stdout
     assert project.path("test", "output", "1", "train_1.log") in finished.stderr
+
+
+class Rank:
+    """A process that ends with a code, of itself or at its third look after SIGTERM."""
+
+    def __init__(self, returncode=None):
+        self.returncode = returncode
+        self.terminated = self.looks = 0
+
+    def poll(self):
+        self.looks += bool(self.terminated)
+        if self.looks == 3:
+            self.returncode = 143
+        return self.returncode
+
+    def terminate(self):
+        self.terminated += 1
+
+    def kill(self):
+        self.returncode = -9
+
+
+def test_one_sigterm_for_each_other_rank_since_a_second_one_stops_a_save(monkeypatch):
+    monkeypatch.setattr(processes, "POLL_SECONDS", 0)
+    ranks = [Rank(), Rank(7), Rank()]
+    job = SimpleNamespace(processes=ranks)
+    ending = processes.NpuProcesses(None, relay=job, display=None).wait()
+    assert ending == (7, 1)
+    assert [rank.terminated for rank in ranks] == [1, 0, 1]
+    assert [rank.returncode for rank in ranks] == [143, 7, 143]
 
 
 @pytest.mark.parametrize(

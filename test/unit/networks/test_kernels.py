@@ -4,6 +4,7 @@ import pytest
 
 import kernels
 from config import Config
+from options import DeviceError
 
 
 @pytest.fixture(autouse=True)
@@ -16,12 +17,12 @@ def measurements(monkeypatch):
     """A TensorFlow on which `native` is the fastest; the list of all that was measured."""
     measured = []
 
-    def seconds(products, architecture):
+    def seconds(architecture):
         measured.append(architecture)
-        return 1.0 if products is kernels.PRODUCTS["native"] else 2.0
+        return {name: 1.0 if name == "native" else 2.0 for name in kernels.PRODUCTS}
 
     monkeypatch.setattr(kernels.tf, "__version__", "2.21.0")
-    monkeypatch.setattr(kernels, "_measured", seconds)
+    monkeypatch.setattr(kernels, "_measured_apart", seconds)
     return measured
 
 
@@ -29,18 +30,18 @@ def test_measured_once_for_each_pair(measurements, capsys):
     for architecture in ("image", "image", "mnist", "image"):
         chosen = kernels.choose(Config(architecture=architecture), native=False)
         assert chosen.kernels == "native"
-    assert measurements == 4 * ["image"] + 4 * ["mnist"]
+    assert measurements == ["image", "mnist"]
     lines = capsys.readouterr().out.splitlines()
     assert lines.count("kernels: measuring which are fastest here, once") == 2
     assert lines.count("kernels: native, measured on this machine (--kernels sets others)") == 4
 
 
 def test_what_another_process_filed_first_counts(measurements, monkeypatch):
-    def filed_meanwhile(products, architecture):
+    def filed_meanwhile(architecture):
         kernels._filed(kernels._path(architecture), "onednn")
-        return 1.0
+        return {"native": 1.0}
 
-    monkeypatch.setattr(kernels, "_measured", filed_meanwhile)
+    monkeypatch.setattr(kernels, "_measured_apart", filed_meanwhile)
     assert kernels.choose(Config(architecture="image"), native=False).kernels == "onednn"
 
 
@@ -82,3 +83,14 @@ def test_likely_without_a_measurement(monkeypatch, version, expected):
 def test_a_measurement(monkeypatch, architecture):
     monkeypatch.setattr(kernels, "BATCH", 1)
     assert kernels._measured(kernels.PRODUCTS["cpu"], architecture) > 0
+
+
+def test_measuring_opens_no_session_in_this_process(monkeypatch):
+    monkeypatch.setattr(kernels.tf, "Session", lambda **_: pytest.fail("a session"))
+    seconds = kernels._measured_apart("mnist")
+    assert set(seconds) == set(kernels.PRODUCTS) and min(seconds.values()) > 0
+
+
+def test_a_measurement_that_fails_names_the_flag(monkeypatch):
+    with pytest.raises(DeviceError, match="^--kernels: measuring them failed .KeyError: 'none'.; "):
+        kernels._measured_apart("none")

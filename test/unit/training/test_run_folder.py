@@ -5,6 +5,7 @@ import os
 import shutil
 
 import pytest
+from small_runs import DATASETS, SMALL, give, make_run
 
 import kernels
 from config import Config
@@ -46,6 +47,31 @@ def test_a_run_of_other_options_is_refused(tmp_path):
     with pytest.raises(UserError, match="^--z_dim: the run in .*run has 100, not 9; give that, or"):
         opened(tmp_path, out_name="run", z_dim=9)
     opened(tmp_path, out_name="run", epoch=99)
+
+
+def test_an_option_that_an_older_run_does_not_name_had_its_default(tmp_path):
+    opened(tmp_path, out_name="run")
+    path = tmp_path / "run" / "FLAGS.json"
+    saved = json.loads(path.read_text())
+    assert saved.pop("blur") == 0
+    path.write_text(json.dumps(saved))
+    with pytest.raises(
+        UserError, match="^--blur: the run in .*run has 0.0, not 0.7; give that, or"
+    ):
+        opened(tmp_path, out_name="run", blur=0.7)
+    assert opened(tmp_path, out_name="run").blur == 0
+
+
+def test_a_run_with_checkpoints_does_not_begin_from_another_one(tmp_path):
+    make_run(tmp_path, "image", name="first")
+    make_run(tmp_path, "image", name="run")
+    asked = Config(**dict(SMALL, **DATASETS["image"]), train=True, out_dir=str(tmp_path))
+    config, dataset = open_dataset(give(asked, out_name="run", init_from="first"))
+    device = CpuDevice(config)
+    with pytest.raises(
+        UserError, match="^--init_from: the run in .*run goes on from its own check"
+    ), open_run_folder(config, dataset, SINGLE_PROCESS, device=device):
+        pass
 
 
 def test_the_folder_is_held_while_it_is_open(tmp_path):

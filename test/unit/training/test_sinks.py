@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import tensorflow.compat.v1 as tf
 
 from config import Config
 from devices.ranks import SINGLE_PROCESS, Ranks
@@ -89,6 +90,17 @@ def test_a_sink_that_cannot_be_opened_is_left_out(monkeypatch, capsys):
         reporter.step(Progress(step=2), RESULT)
     assert ("step", 2) in Recorder.calls
     assert capsys.readouterr().err.count("bad: cannot be written") == 1
+
+
+def test_a_grid_that_cannot_be_drawn_is_left_out(calls, capsys):
+    def fail():
+        raise tf.errors.ResourceExhaustedError(None, None, "no memory")
+
+    with opened() as reporter:
+        reporter.sample(fail)
+        reporter.sample(lambda: (Progress(step=8), DrawnGrid(None, 1.0, 1.0)))
+    assert calls[1:-1] == [("sample", 8)]
+    assert capsys.readouterr().err.count("a sample grid: cannot be written") == 1
 
 
 def test_an_error_of_the_program_is_no_failed_report(calls, monkeypatch):
