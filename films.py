@@ -73,6 +73,7 @@ def write_mp4(path: str, frames: Iterable[np.ndarray], *, seconds_per_frame: flo
     first = next(frames)
     height, width, channels = first.shape
     shape = (height + height % 2, width + width % 2, channels)
+    sent = 0
     with utils.atomic_path(path) as partial:
         writer = imageio_ffmpeg.write_frames(
             partial,
@@ -85,10 +86,15 @@ def write_mp4(path: str, frames: Iterable[np.ndarray], *, seconds_per_frame: flo
             writer.send(None)
             for frame in itertools.chain([first], frames):
                 writer.send(_on_canvas(frame, shape))
+                sent += 1
         except RuntimeError as error:  # no program ffmpeg
             raise OSError(str(error))
         finally:
             writer.close()
+        # The writer does not say that ffmpeg failed at the end, as on a full disk.
+        written = imageio_ffmpeg.count_frames_and_secs(partial)[0]
+        if written != sent:
+            raise OSError(f"{path}: ffmpeg wrote {written} of {sent} frames")
 
 
 def _on_canvas(frame: np.ndarray, shape: Sequence[int]) -> np.ndarray:

@@ -25,6 +25,7 @@ import ops_winograd
 import utils
 from config import OPTIONS, Config
 from options import DeviceError
+from system.memory import keep_freed_memory
 from system.regular_file import read_text
 
 PRODUCTS: Dict[str, ops_cpu.NativeProducts] = {
@@ -168,6 +169,7 @@ def _measured_apart(architecture: str) -> Dict[str, float]:
 
 def print_seconds(architecture: str) -> None:
     """Prints the seconds of each products for the layers of a pair, as JSON: name -> seconds."""
+    keep_freed_memory()  # as a CPU that trains does
     seconds = {name: _measured(each, architecture) for name, each in PRODUCTS.items()}
     print(json.dumps(seconds))
 

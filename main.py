@@ -245,7 +245,12 @@ def _do_jobs(config: Config) -> int:
 
 
 def _train(config: Config) -> int:
-    """Trains a run and writes its page. Returns the exit code: 0, or 128 plus a signal's number."""
+    """Trains a run and writes its page.
+
+    Returns:
+        The exit code: 0, or on rank 0 of a training that a signal stopped 128 plus its number. What
+        starts the ranks may end all of them at the first other code, and rank 0 is the last to end.
+    """
     from datasets.registry import open_dataset
     from devices.device import open_device
     from devices.ranks import guarded
@@ -262,7 +267,7 @@ def _train(config: Config) -> int:
         signal_number = loop.train(config, dataset, device, ranks=ranks, lock=lock)
         if ranks.rank == 0:
             _report(config)
-    return 0 if signal_number is None else 128 + signal_number
+    return 0 if signal_number is None or ranks.rank else 128 + signal_number
 
 
 def _report(config: Config) -> None:

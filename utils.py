@@ -101,9 +101,9 @@ def write_png(path: str, pixels: np.ndarray) -> None:
 
 
 def read_png(path: str) -> np.ndarray:
-    """Reads a grey or RGB PNG as uint8 [H, W, 1 or 3]."""
-    with opening.open_image(path, formats=("PNG",)) as image:
-        pixels = np.asarray(image)
+    """Reads a PNG as uint8 [H, W, 1 or 3]."""
+    with opening.open_image(path, formats=("PNG",), most_pixels=1 << 28) as image:
+        pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 

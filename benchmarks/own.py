@@ -32,7 +32,7 @@ from devices import npu_options  # noqa: E402
 from devices.device import open_device  # noqa: E402
 from devices.loss_scale import NetworkOptimizer  # noqa: E402
 from devices.ranks import SINGLE_PROCESS  # noqa: E402
-from training.graph import build_summary, build_train_graph  # noqa: E402
+from training.graph import TrainGraph, build_summary  # noqa: E402
 from training.progress import Progress  # noqa: E402
 from training.step import build_train_step  # noqa: E402
 
@@ -88,7 +88,7 @@ def random_inputs(architecture, batch_size):
 
 def default_iteration(session, config, dataset, *, device, ranks=SINGLE_PROCESS):
     """A function that makes one training step, in the default graph."""
-    graph = build_train_graph(config=config, dataset=dataset, ranks=ranks, device=device)
+    graph = TrainGraph(config=config, dataset=dataset, ranks=ranks, device=device)
     graph.initialize(session)
     graph.start_input(session, Progress())
     return lambda: graph.run_steps(session.run)

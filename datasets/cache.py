@@ -6,7 +6,7 @@ import os
 import shutil
 
 import utils
-from datasets.packed import CacheEntry, open_packed, pack
+from datasets.packed import CacheEntry, open_packed, pack, stale_bytes
 from options import UserError
 
 VERSION = 2  # raise it whenever the same files would give other pixels
@@ -96,7 +96,7 @@ def _check_room(entry):
         folder = os.path.dirname(folder)
     if not os.access(folder, os.W_OK):
         raise OSError(0, "may not be written", folder)
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(folder).free + stale_bytes(entry)
     if free < entry.num_bytes + SPARE_BYTES:
         sizes = [utils.format_bytes(size) for size in (free, entry.num_bytes, SPARE_BYTES)]
         raise OSError(0, "{} free, {} needed and {} to spare".format(*sizes), folder)

@@ -51,7 +51,10 @@ def _may_be_a_category(path):
         return True
     if not os.path.isdir(path) or len(os.path.basename(path)) == 1:
         return False
-    return any(name.lower().endswith(IMAGE_SUFFIXES) for name in os.listdir(path))
+    try:
+        return any(name.lower().endswith(IMAGE_SUFFIXES) for name in os.listdir(path))
+    except OSError:  # such as lost+found
+        return False
 
 
 def find_database(folder, category):

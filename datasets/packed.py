@@ -125,7 +125,7 @@ def pack(entry: CacheEntry, reader, *, name: str, progress: str):
         progress: whether to show a bar, as `utils.progress_bar` takes it.
 
     Raises:
-        OSError: it cannot be written; nothing of it is left.
+        OSError: it cannot be written, and nothing of it is left; or it cannot be read back.
         UserError: too many images are unreadable, or one is smaller than the crop.
     """
     os.makedirs(entry.folder, exist_ok=True)
@@ -143,15 +143,27 @@ def pack(entry: CacheEntry, reader, *, name: str, progress: str):
             for file_name in entry.file_names:
                 os.replace(os.path.join(staged, file_name), os.path.join(entry.folder, file_name))
         utils.say(f"packed in {time.monotonic() - start:.1f} s")
-        return open_packed(entry, reader)
+        packed = open_packed(entry, reader)
+        if packed is None:
+            raise OSError(0, "what was packed cannot be read back", entry.folder)
+        return packed
+
+
+def stale_bytes(entry: CacheEntry) -> int:
+    """The size of what packing into an entry's folder deletes first."""
+    return sum(os.path.getsize(path) for path in _packed_files(entry.folder))
+
+
+def _packed_files(folder):
+    names = [os.path.join(glob.escape(folder), "*" + kind) for kind in _KINDS]
+    return [path for name in names for path in glob.glob(name)]
 
 
 def _delete_all(folder):
     """Deletes what is of no use any more: other keys, damaged sets, what killed packings left."""
     utils.clear_staging(folder)
-    for kind in _KINDS:
-        for path in glob.glob(os.path.join(glob.escape(folder), "*" + kind)):
-            os.remove(path)
+    for path in _packed_files(folder):
+        os.remove(path)
 
 
 def _write(entry, folder, reader, *, name, progress):

@@ -56,6 +56,7 @@ def open_dataset(config):
     row = _row(config)
     _check(config, row)
     _say_default(config, row)
+    _say_unused(config, row)
     if config.crop:
         config = _with_crop_size(config, row)
     module, function = row.opener.split(".")
@@ -123,6 +124,16 @@ def _say_default(config, row):
         f"no --dataset or --data_path was given: fetching {name}, {row.download}. "
         f"Other sets: {', '.join(others)}; --data_path=FOLDER trains on images of your own"
     )
+
+
+def _say_unused(config, row):
+    """Warns of options that have no effect on the set."""
+    import utils  # imports NumPy, so not before a set is opened
+
+    has_splits = row.opener == "mnist.open_mnist"
+    for name, has_effect in (("mnist_split", has_splits), ("category", config.dataset == "lsun")):
+        if name in config.given and not has_effect:
+            utils.warn(f"--{name}: has no effect on {config.dataset}")
 
 
 def _say_unused_crop_size(config, output):

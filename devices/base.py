@@ -1,6 +1,7 @@
 """The base class of the device kinds: what one process computes on.
 
-Code that has a `Device` never asks which kind it is. Only the device classes build a `ConfigProto`.
+Only `main.py` and `inference/trained_run.py` ask a `Device` which kind it is. The device classes build
+the `ConfigProto` of every session of a run.
 """
 
 import os

@@ -11,6 +11,14 @@ from devices.base import Device
 from devices.ranks import Ranks, open_hccl_ranks
 from options import UserError
 
+# Option -> the one without which it has no effect.
+SWITCHES = {
+    "dump_debug_mode": "over_dump",
+    "data_dump_step": "data_dump_flag",
+    "dump_mode": "data_dump_flag",
+    "profiling_options": "profiling",
+}
+
 
 class NpuDevice(Device):
     """An Ascend NPU. Everything that its session is told stands in `devices.npu_options`."""
@@ -75,7 +83,11 @@ class NpuDevice(Device):
                 "--precision_mode=must_keep_origin_dtype: an Ascend 910 has no float32 convolution, "
                 "so the device may refuse the networks"
             )
-        return notes
+        return notes + [
+            f"--{name}: has no effect without --{switch}"
+            for name, switch in SWITCHES.items()
+            if name in self._config.given and not getattr(self._config, switch)
+        ]
 
     def open_ranks(self) -> Ranks:
         """See `Device.open_ranks`."""

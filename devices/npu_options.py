@@ -12,7 +12,6 @@ import tempfile
 from typing import Any, Dict, List, Sequence, Tuple
 
 from config import OPTIONS, Config
-from config_npu import PRECISION_MODES
 from devices import located_json, loss_scale, mixlist, npu_keys
 from options import UserError
 
@@ -62,10 +61,6 @@ _TUNERS = ("RL", "GA")
 
 def check(config: Config) -> None:
     """Raises `UserError`, naming the flag, if an Ascend option is wrong on any machine."""
-    if config.precision_mode not in PRECISION_MODES:
-        raise UserError(
-            f"--precision_mode: {config.precision_mode} is none of {', '.join(PRECISION_MODES)}"
-        )
     loss_scale.parse(config.loss_scale)
     if config.modify_mixlist not in (None, OFF):
         if mode_of(config) not in MIXLIST_MODES:

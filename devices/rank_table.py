@@ -41,10 +41,12 @@ class RankTable(NamedTuple):
 
     Attributes:
         device_ids: the device of each rank, on that rank's server, by rank.
+        servers: how many servers hold the ranks that are used.
         warnings: as `NpuProcess.warnings`.
     """
 
     device_ids: Dict[int, int]
+    servers: int
     warnings: Tuple[str, ...]
 
 
@@ -89,6 +91,7 @@ def read_table(path: str, *, size: int) -> RankTable:
     notes += _unusual(entries, size)
     return RankTable(
         {entry.rank: entry.device_id for entry in entries},
+        len({entry.server for entry in entries if entry.rank < size}),
         tuple(f"RANK_TABLE_FILE: {path}: {note}" for note in notes),
     )
 
@@ -165,6 +168,7 @@ def _unusual(entries, size) -> List[str]:
     notes = []
     if len(entries) > size:
         notes.append(f"lists {len(entries)} devices, {size} of them are used")
+        entries = [entry for entry in entries if entry.rank < size]
     for server in sorted({entry.server for entry in entries}):
         cards = [entry.device_id for entry in entries if entry.server == server]
         if len(cards) not in _USUAL_COUNTS:

@@ -16,13 +16,15 @@ def from_drive(
     recipe: Recipe, missing: Sequence[File], *, root: str, net: Network, reasons: List[str]
 ) -> Sequence[File]:
     """A source: the one file of a recipe on Google Drive, with gdown if that is installed."""
-    del net  # gdown has its own patience
     if not recipe.drive_id:
         return missing
     (file,) = missing
     copy = os.path.join(root, file.name + ".gdown")
+    # gdown waits without end for a server that has fallen silent.
     program = (
-        "import sys, gdown; "
+        "import functools, sys, gdown, requests; "
+        "requests.Session.request = functools.partialmethod(requests.Session.request, "
+        f"timeout=({net.connect_s}, {net.read_s})); "
         "sys.exit(not gdown.download(id=sys.argv[1], output=sys.argv[2], resume=True))"
     )
     try:

@@ -92,6 +92,7 @@ def _read_run(config: Config, name: str) -> ComparedRun:
         raise UserError(f"--compare: no run in {name} (no {OPTIONS_FILE}), nor in {folder}")
     parent, base = os.path.split(os.path.normpath(folder))
     found = find_options(config.replace(out_dir=parent, out_name=base, given=frozenset()))
+    found = found.replace(batch_norm=config.batch_norm)  # the same for both
     path = os.path.join(folder, METRICS_FILE)
     losses: Dict[str, Dict[int, float]] = {name: {} for name in LOSSES}
     ranks = 1

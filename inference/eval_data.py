@@ -179,6 +179,10 @@ class ImageData:
         self._run = run
         _, self._dataset = open_dataset(run.config.replace(cache="off"))
         self._count = min(run.config.eval_samples, self._dataset.num_examples)
+        if self._count < 2:
+            raise UserError(
+                f"--evaluate: {run.config.dataset} holds one image; it takes at least two"
+            )
         # Not in the order of the set: a folder of classes has one class after the other.
         self._order = np.random.RandomState(SEED).permutation(self._dataset.num_examples)
         self._folder = os.path.join(run.config.run_dir, FOLDER)

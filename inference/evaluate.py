@@ -1,7 +1,8 @@
 """`--evaluate`: measures a run's checkpoints; the figures go into metrics.json and metrics.png."""
 
+import contextlib
 import os
-from typing import Dict
+from typing import Dict, Iterator
 
 import utils
 from config import RESULTS_FILE, Config
@@ -13,9 +14,10 @@ from inference.eval_data import (
     random_classes,
     seen_test_images,
 )
-from inference.many_samples import nearest_neighbor_error
+from inference.many_samples import FOLDER, nearest_neighbor_error
 from inference.metrics import measure
 from inference.trained_run import TrainedRun, open_run
+from options import UserError
 
 
 def evaluate(config: Config) -> str:
@@ -27,7 +29,7 @@ def evaluate(config: Config) -> str:
     Raises:
         UserError: there is no such run or data set, or nothing can be written.
     """
-    with open_run(config) as run:
+    with open_run(config) as run, _one_at_a_time(os.path.join(run.config.run_dir, FOLDER)):
         if config.evaluate == "features":
             _measure_features(run)
         else:
@@ -36,6 +38,23 @@ def evaluate(config: Config) -> str:
         utils.say(f"metrics: {path}")
         results.update_page(run.config)
         return path
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: str) -> Iterator[None]:
+    """Holds the folder of what is measured: two evaluations would overwrite each other's files."""
+    with contextlib.ExitStack() as stack:
+        try:
+            os.makedirs(folder, exist_ok=True)
+            waiting = f"another process evaluates this run ({folder}): waiting for it"
+            stack.enter_context(utils.lock_folder(folder, waiting=waiting))
+        except OSError as error:
+            if not os.access(folder, os.W_OK):
+                raise UserError(f"--out_dir: {error}")
+            utils.warn(
+                f"{folder} cannot be locked ({error.strerror}): run one evaluation at a time"
+            )
+        yield
 
 
 def _measure_features(run: TrainedRun) -> None:

@@ -87,11 +87,20 @@ def read(folder: str) -> Dict[str, Any]:
         found = dict(json.loads(read_text(path)))
         _upgrade(found)
         for name in LISTS:
-            found[name] = [dict(entry) for entry in found.get(name, [])]
+            found[name] = [_sound(dict(entry)) for entry in found.get(name, [])]
         found["notes"] = [str(note) for note in found.get("notes", [])]
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as --evaluate's results: {error}")
     return found
+
+
+def _sound(entry: Entry) -> Entry:
+    """An entry without the values that are neither a number nor a text; the file may be anyone's."""
+    return {
+        str(name): value
+        for name, value in entry.items()
+        if isinstance(value, str) or utils.is_number(value)
+    }
 
 
 def _upgrade(found: Dict[str, Any]) -> None:
@@ -113,10 +122,15 @@ def _key(entry: Entry) -> Tuple[str, ...]:
 
 def _plot(path: str, entries: List[Entry], last: Entry) -> None:
     """Plots the figures of the checkpoints that were measured the way `last` was."""
-    alike = [entry for entry in entries if _key(dict(entry, step=0)) == _key(dict(last, step=0))]
+    alike = [
+        entry
+        for entry in entries
+        if utils.is_number(entry.get("step"))
+        and _key(dict(entry, step=0)) == _key(dict(last, step=0))
+    ]
     curves = {}
     for name, metric in METRICS.items():
-        values = [entry[name] for entry in alike if name in entry]
+        values = [entry[name] for entry in alike if utils.is_number(entry.get(name))]
         if not values or len(values) < len(alike):
             continue
         steps = [entry["step"] for entry in alike]

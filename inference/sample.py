@@ -9,7 +9,7 @@ import numpy as np
 import utils
 from config import Config
 from datasets import pipeline
-from inference.seeds import class_of, parse_classes, parse_seeds
+from inference.seeds import class_of, labels_of, parse_classes, parse_seeds
 from inference.trained_run import open_run_to_draw
 from options import UserError
 
@@ -52,7 +52,10 @@ def draw_grid(config: Config) -> str:
     with open_run_to_draw(config) as run, run.open_generator() as generator:
         shape = (config.sample_num, run.config.z_dim)
         z = pipeline.latents(run.config.z_dist, shape, (run.config.seed,))
-        labels = pipeline.class_labels(config.sample_num, run.config.num_classes)
+        asked = parse_classes(run.config) or range(max(run.config.num_classes, 1))
+        labels = labels_of(
+            run.config, [asked[number % len(asked)] for number in range(config.sample_num)]
+        )
         pixels = utils.to_pixels(generator.images_of(z, labels), generator.value_range)
     path = os.path.join(run.config.sample_path, f"test_{run.checkpoint.step:08d}.png")
     return written(utils.write_png, path, utils.grid(pixels))

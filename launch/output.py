@@ -9,8 +9,8 @@ from launch.console import ROOT
 from options import UserError
 
 OUTPUT = os.path.join(ROOT, "test", "output")
-RANK_0_PID = ".rank_0.pid"  # the number of rank 0's process, where horovodrun started it
-PREVIOUS = ".previous"  # what was there, until the training has accepted its options
+RANK_0_PID = ".rank_0.pid"  # the number of rank 0's process, where there are several
+PREVIOUS = ".previous"  # what was there before, until the training has ended
 
 
 def log_path(device: int) -> str:
@@ -47,7 +47,7 @@ class Output:
         except BlockingIOError:
             raise UserError(
                 f"ASCEND_DEVICE_ID={device}: another launch uses {self.folder}; wait for its end, or "
-                "set another ASCEND_DEVICE_ID"
+                "train on another device"
             )
         except OSError as error:
             raise UserError(f"{self.folder}: cannot be locked: {error.strerror}")

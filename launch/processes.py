@@ -128,7 +128,11 @@ class NpuProcesses(OneProcess):
         )
 
     def wait(self) -> Ending:
-        """Waits for all; where one fails the others are ended. Returns the first failure."""
+        """Waits for all; where one fails the others are ended. Returns the first failure.
+
+        After a stop that all have voted for, rank 0 is the last to end, and the only one whose exit
+        code is not 0.
+        """
         ending, deadline = Ending(0), 0.0
         running = dict(enumerate(self._relay.processes))
         while running:
@@ -139,10 +143,9 @@ class NpuProcesses(OneProcess):
                 if process.returncode and not ending.code:
                     ending = Ending(_code(process.returncode), rank)
                     deadline = time.monotonic() + SECONDS_TO_END
-                    if ending.code not in STOPPED:
-                        for other in running.values():
-                            other.terminate()  # once: a second signal would stop one that is saving
-            if ending.code and ending.code not in STOPPED and time.monotonic() >= deadline:
+                    for other in running.values():
+                        other.terminate()  # once: a second signal would stop one that is saving
+            if ending.code and time.monotonic() >= deadline:
                 for process in running.values():
                     process.kill()
             if running:

@@ -92,7 +92,11 @@ def _choose(script: Script, options: Options) -> Tuple[Type[OneProcess], Dict[st
             "--rank_table: must name the devices' addresses (template: configs/rank_table_8p.json)"
         )
     table = os.path.join(os.getcwd(), table)
-    rank_table.read_table(table, size=options.np)
+    if rank_table.read_table(table, size=options.np).servers > 1:
+        raise UserError(
+            f"--np: the {options.np} ranks of {table} are on several servers, and this script starts "
+            "those of one; docs/distributed.md says how to start them by hand"
+        )
     return NpuProcesses, dict(options.variables, RANK_TABLE_FILE=table, JOB_ID=job_id)
 
 

@@ -8,13 +8,21 @@ import os
 from typing import Optional
 
 _MEMINFO = "/proc/meminfo"
-_CGROUPS = (  # (limit, use) of versions 2 and 1
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+_CGROUPS = (  # (limit, use, statistics) of versions 2 and 1
+    (
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory.current",
+        "/sys/fs/cgroup/memory.stat",
+    ),
     (
         "/sys/fs/cgroup/memory/memory.limit_in_bytes",
         "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory/memory.stat",
     ),
 )
+# What of the use is copies of files, which the system gives up when memory is needed. Version 1 has
+# such lines without "total_" too, for the group without those below it.
+_CACHE = ("total_inactive_file", "total_active_file"), ("inactive_file", "active_file")
 
 # Parameters of glibc's mallopt, from malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
@@ -38,11 +46,22 @@ def keep_freed_memory() -> None:
 def available_bytes() -> int:
     """Bytes that a process can still take; without Linux's files, the machine's whole memory."""
     found = [_of_machine()]
-    for limit_path, use_path in _CGROUPS:
+    for limit_path, use_path, statistics in _CGROUPS:
         limit, use = _number(limit_path), _number(use_path)
         if limit is not None and use is not None:
-            found.append(max(0, limit - use))
+            found.append(max(0, limit - max(0, use - _of_files(statistics))))
     return min(found)
+
+
+def _of_files(path: str) -> int:
+    """Bytes of copies of files in a group's memory; 0 if its statistics cannot be read."""
+    try:
+        with open(path, encoding="ascii") as file:
+            values = dict(line.split() for line in file)
+        names = next(names for names in _CACHE if names[0] in values)
+        return sum(int(values[name]) for name in names)
+    except (OSError, ValueError, KeyError, StopIteration):
+        return 0
 
 
 def _of_machine() -> int:

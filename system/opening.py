@@ -4,7 +4,7 @@ No TensorFlow here.
 """
 
 import re
-from typing import IO, Sequence, Tuple, Union
+from typing import IO, Optional, Sequence, Tuple, Union
 
 from PIL import Image, features
 
@@ -16,7 +16,10 @@ SAFE_WEBP = (1, 3, 2)  # libwebp before it writes beyond its memory: CVE-2023-48
 
 
 def open_image(
-    file: Union[str, IO[bytes]], *, formats: Sequence[str] = IMAGE_FORMATS
+    file: Union[str, IO[bytes]],
+    *,
+    formats: Sequence[str] = IMAGE_FORMATS,
+    most_pixels: Optional[int] = None,
 ) -> Image.Image:
     """The image of a file, not yet decoded; every image of this program is opened here.
 
@@ -26,13 +29,14 @@ def open_image(
     Args:
         file: open for reading in binary mode, or a path.
         formats: Pillow's names of what it may be.
+        most_pixels: that it may declare; `datasets.decode` has a limit of its own.
 
     Raises:
         PIL.UnidentifiedImageError: it is of none of the formats.
-        ValueError: it is a WebP, and Pillow's libwebp is not safe.
+        ValueError: it is a WebP, and Pillow's libwebp is not safe; or it has more pixels.
         OSError: it cannot be read.
     """
-    Image.MAX_IMAGE_PIXELS = None  # Pillow only warns at first; `datasets.decode` has the limit
+    Image.MAX_IMAGE_PIXELS = None  # Pillow only warns at first
     version = features.version("webp") or ""
     if _numbers(version) < SAFE_WEBP:
         formats = [name for name in formats if name != "WEBP"]
@@ -41,7 +45,11 @@ def open_image(
                 f"a WebP, and the libwebp {version} of this Pillow is older than 1.3.2 "
                 "(CVE-2023-4863)"
             )
-    return Image.open(file, formats=list(formats))
+    image = Image.open(file, formats=list(formats))
+    if most_pixels is not None and image.width * image.height > most_pixels:
+        image.close()
+        raise ValueError(f"declares {image.height}x{image.width} pixels, too many")
+    return image
 
 
 def _numbers(version: str) -> Tuple[int, ...]:

@@ -1,6 +1,5 @@
 """A run's checkpoints: restoring the newest one, saving, and rolling back to the last one."""
 
-import json
 import time
 from typing import Any, Callable, Dict, Tuple
 
@@ -128,7 +127,7 @@ class Checkpointer:
             "draw": progress.stream,
             "offset": progress.offset,
             "ranks": self._ranks.size,
-            "options": json.loads(self._config.to_json()),
+            "options": self._config.as_dict(),
         }
 
     def roll_back(self, session: tf.Session, progress: Progress, trouble: str) -> Progress:

@@ -236,13 +236,6 @@ def _total_steps(config: Config, dataset: Dataset, ranks: Ranks) -> int:
     return config.epoch * steps
 
 
-def build_train_graph(
-    *, config: Config, dataset: Dataset, ranks: Ranks, device: Device
-) -> TrainGraph:
-    """Builds the ops of a training run of `config` on `dataset` in the default graph."""
-    return TrainGraph(config=config, dataset=dataset, ranks=ranks, device=device)
-
-
 def build_summary(
     watched: Dict[str, tf.Tensor],
     rates: Mapping[str, Union[float, tf.Tensor]],

@@ -1,7 +1,7 @@
 """The optimizers, and how the learning rate grows with the number of ranks."""
 
 import math
-from typing import Callable, Dict, Tuple, Type, Union
+from typing import Callable, Dict, Tuple, Union
 
 import tensorflow.compat.v1 as tf
 
@@ -38,9 +38,6 @@ class Adam(tf.train.AdamOptimizer):
         with tf.name_scope(tf.get_variable_scope().name + "/"):
             super()._create_slots(var_list)
 
-
-# name -> optimizer class; it is called with a learning rate and the config.
-OPTIMIZERS: Dict[str, Type[Adam]] = {"adam": Adam}
 
 # --scale_lr -> number of ranks -> the factor of --learning_rate.
 LEARNING_RATES: Dict[str, Callable[[int], float]] = {
@@ -126,7 +123,7 @@ def build_optimizer(
         ranks: `devices.ranks.Ranks`.
         schedule: `Schedule` of the run.
     """
-    optimizer = OPTIMIZERS["adam"](schedule.rate(network), config)
+    optimizer = Adam(schedule.rate(network), config)
     return device.wrap(optimizer, network, ranks)
 
 

@@ -13,6 +13,8 @@ LEAST_CHECKPOINTS = 5
 TRIAL_STEPS = 40  # a shorter run is a trial of seconds: its end is all there is to see
 FEW_IMAGES = 1000  # below about so many, a GAN learns the images by heart
 
+MNIST_WIDTHS = ("gfc_dim", "dfc_dim", "g_h2_dim", "d_h0_dim", "d_h1_dim")
+
 FORECAST_STEPS = 20  # to measure; fewer if they have taken so many seconds
 FORECAST_SECONDS = 10.0
 FEWEST_STEPS = 3  # for a median
@@ -96,6 +98,14 @@ def idle_schedule(config: Config) -> str:
     return (
         f"--lr_decay_start: {start} is not below --epoch={epochs}, so the learning rate never falls"
     )
+
+
+def idle_widths(config: Config) -> str:
+    """A warning where widths of the MNIST networks were given for those of images, or ""."""
+    given = [f"--{name}" for name in MNIST_WIDTHS if name in config.given]
+    if config.architecture == "mnist" or not given:
+        return ""
+    return f"{', '.join(given)}: widths of the MNIST networks have no effect on {config.dataset}"
 
 
 class Forecast:

@@ -15,7 +15,7 @@ from devices.device import Device
 from devices.ranks import Ranks
 from training import timeline
 from training.checkpointer import Checkpointer
-from training.graph import StepResult, TrainGraph, build_train_graph
+from training.graph import StepResult, TrainGraph
 from training.plan import Forecast
 from training.progress import Progress
 from training.report import SilentReporter, open_reporter
@@ -246,7 +246,7 @@ def open_training(
     steps_per_epoch = functools.partial(_steps_per_epoch, config, dataset)
     with contextlib.ExitStack() as stack:
         tf_graph = stack.enter_context(tf.Graph().as_default())
-        graph = build_train_graph(config=config, dataset=dataset, ranks=ranks, device=device)
+        graph = TrainGraph(config=config, dataset=dataset, ranks=ranks, device=device)
         session = stack.enter_context(tf.Session(config=device.session_config))
         graph.build_loop(session)
         tf_graph.finalize()

@@ -51,7 +51,8 @@ def open_run_folder(
         if ranks.rank == 0:
             config = _open(config, lock, device)
             utils.say(plan.described(config, dataset, steps_per_epoch=steps))
-            for warning in (plan.few_images(config, dataset), plan.idle_schedule(config)):
+            few = plan.few_images(config, dataset)
+            for warning in (few, plan.idle_schedule(config), plan.idle_widths(config)):
                 if warning:
                     utils.warn(warning)
         first = ranks.broadcast_object(config.as_dict(), device.session_config)
@@ -69,7 +70,8 @@ def _check_same(config: Config, first: Dict[str, Any], ranks: Ranks) -> None:
         if isinstance(mine, tuple):  # a list in JSON
             expected = tuple(expected)
         if mine != expected:
-            raise UserError(f"--{name}: rank {ranks.rank} has {mine}, rank 0 has {expected}")
+            what = f"dataset: {name}:" if name in SET_BY_DATASET else f"{name}:"
+            raise UserError(f"--{what} rank {ranks.rank} has {mine}, rank 0 has {expected}")
 
 
 def _open(config: Config, lock: RunLock, device: Device) -> Config:

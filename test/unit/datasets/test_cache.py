@@ -1,5 +1,6 @@
 """Packed images equal decoded ones; a packed set is complete or not used, shared and verified."""
 
+import errno
 import glob
 import os
 import resource
@@ -280,6 +281,26 @@ def test_auto_never_fills_a_disk(root, monkeypatch, capsys, tmp_path):
     )
     with pytest.raises(UserError, match="^--cache: .*7.00B free"):
         opened(root, cache=str(tmp_path / "asked"))
+
+
+def test_what_packing_deletes_counts_as_free(root, monkeypatch, capsys):
+    opened(root)
+    folder = os.path.dirname(packed_files(root.parent)[0])
+    image_files.write(root / "00.png", image_files.colors(9, 7, 99))
+    monkeypatch.setattr(cache, "SPARE_BYTES", 0)
+    full_disk(monkeypatch, folder)
+    capsys.readouterr()
+    assert np.array_equal(contents(opened(root)), decoded(root))
+    assert f"images (980B) into {folder}" in capsys.readouterr().out
+
+
+def test_what_cannot_be_read_back_is_not_used(root, monkeypatch, capsys):
+    def refuse(*unused, **more):
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr(np, "memmap", refuse)
+    assert np.array_equal(contents(opened(root)), decoded(root))
+    assert "what was packed cannot be read back" in capsys.readouterr().out
 
 
 def test_a_set_beside_which_nothing_may_be_written(root, monkeypatch, tmp_path):

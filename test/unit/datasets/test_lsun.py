@@ -301,6 +301,15 @@ def test_folders_of_other_categories_are_listed(tmp_path):
         assert opened(data_path=str(tmp_path / path), category=category)[1].num_examples == 3
 
 
+def test_a_folder_that_may_not_be_read_is_no_category(monkeypatch, tmp_path):
+    def refuse(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(lsun.os, "listdir", refuse)
+    (tmp_path / "lost+found").mkdir()
+    assert not lsun._may_be_a_category(str(tmp_path / "lost+found"))
+
+
 def test_folders_of_an_export_are_no_categories(tmp_path):
     for name in ("0", "a"):
         write_images(tmp_path / "set" / name / "1")

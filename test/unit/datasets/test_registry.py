@@ -208,3 +208,12 @@ def test_a_set_smaller_than_its_output_is_opened_again_with_its_own_sizes(tmp_pa
     assert again.output_height == 64
     assert (first.read([0])[0] == second.read([0])[0]).all()
     assert open_dataset(asked.replace(input_height=40))[0].output_height == 64
+
+
+def test_options_of_other_sets_are_warned_of(capsys):
+    given = frozenset(["mnist_split", "category"])
+    open_dataset(Config(dataset="synthetic", mnist_split="train", given=given))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        f"--{name}: has no effect on synthetic" for name in ("mnist_split", "category")
+    ]

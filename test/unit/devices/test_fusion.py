@@ -10,7 +10,7 @@ from config import Config
 from datasets.registry import open_dataset
 from devices.device import open_device
 from devices.ranks import HcclRanks
-from training.graph import build_train_graph
+from training.graph import TrainGraph
 
 ASKED = Config(
     train=True,
@@ -38,7 +38,7 @@ def collectives(graph, schedule):
     with factory.adapter() as npu_bridge:
         device = open_device(ASKED, say=lambda line: None)
         config, dataset = open_dataset(ASKED.replace(fused_step=schedule == "fused"))
-        build_train_graph(config=config, dataset=dataset, ranks=HcclRanks(0, 2), device=device)
+        TrainGraph(config=config, dataset=dataset, ranks=HcclRanks(0, 2), device=device)
         yield npu_bridge
 
 

@@ -225,6 +225,13 @@ def test_an_unusual_rank_table_is_one_warning(tmp_path, content, size, warning):
     assert line.startswith(f"RANK_TABLE_FILE: {tmp_path / 'table.json'}: {warning}")
 
 
+def test_only_the_devices_that_are_used_are_judged(tmp_path):
+    lists = "lists 4 devices, 2 of them are used"
+    for numbers, count in (((0, 1, 4, 5), 1), ((0, 4, 1, 5), 2)):
+        found = rank_table.read(environ(tmp_path, cards(*numbers), RANK_SIZE="2")).warnings
+        assert lists in found[0] and len(found) == count
+
+
 @pytest.mark.parametrize("numbers", [(0, 1), (4, 5, 6, 7), tuple(range(8))])
 def test_a_usual_rank_table_is_no_warning(tmp_path, numbers):
     size = str(len(numbers))

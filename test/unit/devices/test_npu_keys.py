@@ -10,6 +10,7 @@ from npu_sessions import npu_config, open_quietly, parameters, refusal, said
 
 import main
 from config import Config
+from config_npu import PRECISION_MODES
 from devices import npu_keys, npu_options
 from flags_file import checked_options
 from options import UserError
@@ -93,6 +94,13 @@ def test_precision_mode_v2_replaces_precision_mode(mode, mixlist, scaled):
         assert npu_bridge.record.of("session")[0]["problems"] == []
     with factory.adapter("r1.9"):
         assert refusal(config) == f"--precision_mode_v2: {UNKNOWN} it"
+
+
+def test_options_whose_switch_is_off_are_named():
+    given = dict(dump_mode="input", dump_debug_mode="aicore_overflow", over_dump=True)
+    with factory.adapter("r1.13"):
+        lines = said(npu_config(given=frozenset(given), **given))
+    assert lines[1:] == ["--dump_mode: has no effect without --data_dump_flag"]
 
 
 def test_both_precision_modes_on_one_command_line():
@@ -185,7 +193,7 @@ def test_every_key_is_taken_in_one_way():
     keys = [*npu_keys.OTHERS, *npu_keys._flags_by_key(), *npu_keys._SET_BY_PROGRAM]
     assert len(keys) == len(set(keys))
     assert set(npu_keys.OTHERS.values()) == set("bis")
-    assert set(npu_options._MODES_V2.values()) < set(npu_options.PRECISION_MODES)
+    assert set(npu_options._MODES_V2.values()) < set(PRECISION_MODES)
 
 
 def test_the_documentation_lists_the_keys():

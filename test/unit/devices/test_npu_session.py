@@ -21,6 +21,8 @@ from config_npu import PRECISION_MODES
 from devices import npu_options
 from devices.device import open_device
 from devices.ranks import SINGLE_PROCESS
+from flags_file import read_options
+from options import UserError
 
 
 @pytest.fixture
@@ -396,8 +398,11 @@ def test_without_effect_is_said_once():
     assert lines[1:] == ["Ascend options have no effect on a CPU: --hcom_parallel"]
 
 
-def test_a_precision_mode_of_an_edited_options_file():
-    assert refusal(Config(device="cpu", precision_mode="half")).startswith("--precision_mode: half")
+def test_a_precision_mode_of_an_edited_options_file(tmp_path):
+    path = tmp_path / "FLAGS.json"
+    path.write_text(Config(device="cpu", precision_mode="half").to_json())
+    with pytest.raises(UserError, match=f"^{path}: precision_mode .*allow_mix_precision"):
+        read_options(str(path))
 
 
 def test_nothing_of_the_npu_is_sent_off_it():

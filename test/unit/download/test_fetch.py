@@ -319,9 +319,11 @@ def test_drive_gives_the_file(tmp_path, monkeypatch):
         tmp_path,
         monkeypatch,
         (
-            "import shutil\n"
+            "import inspect, requests, shutil\n"
             "def download(*, id, output, resume):\n"
             "    assert id == 'abc' and resume\n"
+            "    asked = inspect.signature(requests.Session().request).parameters\n"
+            "    assert all(asked['timeout'].default)\n"
             "    return shutil.copy({!r}, output)\n"
         ).format(str(tmp_path / "source")),
     )

@@ -126,7 +126,7 @@ while say["wait"] and not seen["signals"] and time.time() < deadline:
 if say["wait"]:
     time.sleep(0.3)         # long enough for a signal that is passed on twice
     note()
-    sys.exit(128 + seen["signals"][0])
+    sys.exit(128 + seen["signals"][0] if rank == "0" else 0)
 code = say["codes"].get(rank, say["code"])
 while say["codes"] and not code and time.time() < deadline:     # the rank that failed ends this one
     code = 128 + seen["signals"][0] if seen["signals"] else 0

@@ -26,7 +26,7 @@ from datasets.registry import open_dataset  # noqa: E402
 from devices.device import open_device  # noqa: E402
 from training import optimizers  # noqa: E402
 from training import step as training_step  # noqa: E402
-from training.graph import build_train_graph  # noqa: E402
+from training.graph import TrainGraph  # noqa: E402
 from training.progress import Progress  # noqa: E402
 
 CONFIG = Config(
@@ -48,7 +48,7 @@ CONFIG = Config(
 
 def program(ranks, device, folder, steps):
     config, dataset = open_dataset(CONFIG)
-    built = build_train_graph(config=config, dataset=dataset, ranks=ranks, device=device)
+    built = TrainGraph(config=config, dataset=dataset, ranks=ranks, device=device)
     variables, digests = tf.global_variables(), []
     with tf.Session(config=device.session_config) as session:
         built.initialize(session)

@@ -20,7 +20,7 @@ from inference import comparison
 from inference.comparison_plot import PLOT_FILE
 from options import UserError
 from training import step_dump
-from training.graph import build_train_graph
+from training.graph import TrainGraph
 
 THREE_STEPS = ("--device=cpu", "--train_size=48", "--epoch=1", "--seed=3", "--step_dump=2")
 CHANNELS_OF_D_H1 = 14  # of the small run: --df_dim=4 and ten classes
@@ -217,7 +217,7 @@ def test_without_step_dump_the_graph_is_the_same_and_nothing_is_written(tmp_path
         )
         config = config.replace(seed=3, device="cpu")
         with tf.Graph().as_default() as graph:
-            build_train_graph(
+            TrainGraph(
                 config=config, dataset=dataset, ranks=SINGLE_PROCESS, device=open_device(config)
             )
             graphs.append([(op.name, op.type) for op in graph.get_operations()])

@@ -324,6 +324,39 @@ def test_figures_on_the_features_of_two_networks_are_told_apart():
     assert label == "step 7, 9 samples"
 
 
+def test_values_that_are_no_figures_are_left_out(tmp_path):
+    entries = [{"kid": 1.0, "network": []}, {"step": 5, "kid": "low"}, {"step": 6, "kid": 2.0}]
+    (tmp_path / RESULTS_FILE).write_text(json.dumps({"checkpoints": entries}))
+    results.add(str(tmp_path), {"checkpoints": [{"step": 7, "kid": 1.5}]})
+    found = results.read(str(tmp_path))
+    assert {"kid": 1.0} in found["checkpoints"] and len(results.table(found)["rows"]) == 4
+
+
+def test_one_evaluation_of_a_run_at_a_time(mnist_run, tmp_path, monkeypatch):
+    folders = []
+    monkeypatch.setattr(
+        evaluate.utils,
+        "lock_folder",
+        lambda folder, **_: folders.append(folder) or open(os.devnull),
+    )
+    evaluate.evaluate(mnist_run)
+    assert str(tmp_path / "out" / "run" / "evaluation") in folders
+
+
+def test_one_image_is_too_few(tmp_path, monkeypatch):
+    asked = make_run(tmp_path, "image").replace(evaluate="last")
+    with open_run(asked) as run:
+        monkeypatch.setattr(
+            eval_data,
+            "open_dataset",
+            lambda config: (config, types.SimpleNamespace(num_examples=1)),
+        )
+        with pytest.raises(
+            UserError, match="^--evaluate: .* holds one image; it takes at least two"
+        ):
+            eval_data.ImageData(run)
+
+
 def test_an_earlier_result_that_cannot_be_read_is_kept_beside_the_new_one(
     mnist_run, tmp_path, capsys
 ):

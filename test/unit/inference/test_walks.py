@@ -12,7 +12,7 @@ import utils
 from config import Config
 from inference import walks
 from inference.seeds import class_of, latents_of
-from inference.trained_run import open_run
+from inference.trained_run import Generator, open_run
 
 BOTH = pytest.mark.parametrize("architecture", ["mnist", "image"])
 Z_DIM = SMALL["z_dim"]
@@ -142,6 +142,17 @@ def test_interpolate_in_several_classes(tmp_path):
 )
 def test_terms(text, terms):
     assert walks.parse_terms(text) == terms
+
+
+def test_the_grid_of_option_0_takes_the_classes(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        Generator, "images_of", lambda self, z, y: seen.append(y) or np.zeros((3, 4, 4, 1))
+    )
+    asked = make_run(tmp_path, "mnist").replace(visualize=True, visualize_option=0, sample_num=3)
+    for classes in (None, "7,2"):
+        walks.visualize(asked.replace(classes=classes))
+    assert [each.argmax(1).tolist() for each in seen] == [[0, 1, 2], [7, 2, 7]]
 
 
 def test_a_long_arithmetic_has_a_file_name_that_fits(tmp_path):

@@ -86,6 +86,19 @@ def test_the_projects_own_rank_table_is_used_once_it_is_filled_in(project):
     assert project.seen("seen_by_1.json")["environment"]["RANK_TABLE_FILE"] == own
 
 
+def test_ranks_on_several_servers_are_not_started_on_one(project):
+    path = with_npus(project.training(LOG))
+    with open(path) as file:
+        table = json.load(file)
+    (first,) = table["server_list"]
+    second = dict(first, server_id="192.0.2.99", device=[first["device"].pop()])
+    table.update(server_list=[first, second], server_count="2")
+    project.write("table.json", json.dumps(table))
+    finished = project.run(PERFORMANCE_8P, "--np=2", "--rank_table=" + path)
+    assert finished.returncode == 2
+    assert f"--np: the 2 ranks of {path} are on several servers" in finished.stderr
+
+
 def test_npus_are_those_of_the_rank_table(project):
     table = with_npus(project.training(LOG))
     with open(table) as file:
@@ -158,14 +171,15 @@ class Rank:
         self.returncode = -9
 
 
-def test_one_sigterm_for_each_other_rank_since_a_second_one_stops_a_save(monkeypatch):
+@pytest.mark.parametrize("code", [7, 130])
+def test_one_sigterm_for_each_other_rank_since_a_second_one_stops_a_save(monkeypatch, code):
     monkeypatch.setattr(processes, "POLL_SECONDS", 0)
-    ranks = [Rank(), Rank(7), Rank()]
+    ranks = [Rank(), Rank(code), Rank()]
     job = SimpleNamespace(processes=ranks)
     ending = processes.NpuProcesses(None, relay=job, display=None).wait()
-    assert ending == (7, 1)
+    assert ending == (code, 1)
     assert [rank.terminated for rank in ranks] == [1, 0, 1]
-    assert [rank.returncode for rank in ranks] == [143, 7, 143]
+    assert [rank.returncode for rank in ranks] == [143, code, 143]
 
 
 @pytest.mark.parametrize(

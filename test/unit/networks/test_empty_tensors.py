@@ -20,7 +20,7 @@ from devices.device import open_device
 from devices.ranks import SINGLE_PROCESS
 from inference import export
 from inference.trained_run import open_run
-from training.graph import build_train_graph
+from training.graph import TrainGraph
 
 SOURCES = ("Placeholder", "IteratorGetNext", "Const")
 # TensorFlow defines them so: in training mode the moving averages are empty constants, and
@@ -92,7 +92,7 @@ def test_training_and_sample_grid(graph, monkeypatch, architecture, fused, produ
         )
     )
     assert dataset.architecture == architecture
-    build_train_graph(
+    TrainGraph(
         config=config.replace(num_classes=0, class_names=()),
         dataset=dataset.without_labels(),
         ranks=SINGLE_PROCESS,

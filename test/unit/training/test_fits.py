@@ -63,16 +63,25 @@ def test_the_defaults_fit_into_a_gigabyte(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "limit, use, expected",
-    [("max", "5", 2048), ("1500", "500", 1000), ("1500", "2000", 0), ("9999", "1", 2048)],
+    "limit, use, statistics, expected",
+    [
+        ("max", "5", "", 2048),
+        ("1500", "500", "", 1000),
+        ("1500", "2000", "", 0),
+        ("9999", "1", "", 2048),
+        ("1500", "1400", "anon 700\ninactive_file 500\nactive_file 200\n", 800),
+        ("1500", "1400", "inactive_file 1\ntotal_inactive_file 9\ntotal_active_file 1\n", 110),
+        ("1500", "1400", "inactive_file many\n", 100),
+    ],
 )
-def test_memory_of_a_container(tmp_path, monkeypatch, limit, use, expected):
+def test_memory_of_a_container(tmp_path, monkeypatch, limit, use, statistics, expected):
     (tmp_path / "meminfo").write_text("MemTotal: 8 kB\nMemAvailable:       2 kB\n")
     (tmp_path / "max").write_text(limit + "\n")
     (tmp_path / "current").write_text(use + "\n")
     monkeypatch.setattr(memory, "_MEMINFO", str(tmp_path / "meminfo"))
-    paths = (str(tmp_path / "max"), str(tmp_path / "current"))
-    monkeypatch.setattr(memory, "_CGROUPS", (("/nowhere", "/nowhere"), paths))
+    (tmp_path / "stat").write_text(statistics)
+    paths = tuple(str(tmp_path / name) for name in ("max", "current", "stat"))
+    monkeypatch.setattr(memory, "_CGROUPS", (3 * ("/nowhere",), paths))
     assert memory.available_bytes() == expected
 
 

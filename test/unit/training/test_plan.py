@@ -129,6 +129,13 @@ def test_durations(seconds, expected):
     assert plan.duration(seconds) == expected
 
 
+def test_widths_of_the_other_networks_are_warned_of():
+    asked = Config(dataset="x", given=frozenset(["g_h2_dim", "gf_dim"]))
+    warning = "--g_h2_dim: widths of the MNIST networks have no effect on x"
+    assert plan.idle_widths(asked.replace(architecture="image")) == warning
+    assert plan.idle_widths(asked.replace(architecture="mnist")) == ""
+
+
 @pytest.mark.parametrize(
     "options, part",
     [
