@@ -92,8 +92,7 @@ class Config(NpuOptions):
     output_height: Optional[int] = option(None, "Height of the generated images in pixels. The default is the width, or the "
         "data set's own (MNIST: 28), or 64, or less if all images are smaller.", low=1, high=1 << 12,
         other_names=("output_size", "image_size", "imageSize"))
-    output_width: Optional[int] = option(None, "Width of the generated images. The default is the height.",
-        low=1, high=1 << 12)
+    output_width: Optional[int] = option(None, "Width of the generated images. The default is the height.", low=1, high=1 << 12)
     cache: str = option("auto", "Where decoded images are packed once, to be read fast from then on: auto, off or a "
         "folder. auto packs beside their folder or in the user's cache folder, if the run reads them more than once, they "
         "take no more than 8.6 GB and the disk has room.", path=True, words=("auto", "off"), may_change=True)
@@ -108,10 +107,8 @@ class Config(NpuOptions):
     z_dim: int = option(100, "Dimensions of the latent z.", section="The networks", low=1, high=1 << 14,
         other_names=("nz",))
     z_dist: str = option("uniform_signed", "Distribution of z.", choices=Z_DISTS)
-    gf_dim: int = option(64, "Channels of the generator's last hidden layer.", low=1, high=1 << 12,
-        other_names=("ngf",))
-    df_dim: int = option(64, "Channels of the discriminator's first layer.", low=1, high=1 << 12,
-        other_names=("ndf",))
+    gf_dim: int = option(64, "Channels of the generator's last hidden layer.", low=1, high=1 << 12, other_names=("ngf",))
+    df_dim: int = option(64, "Channels of the discriminator's first layer.", low=1, high=1 << 12, other_names=("ndf",))
     gfc_dim: int = option(1024, "Width of the MNIST generator's fully connected layer.", low=1, high=1 << 14)
     dfc_dim: int = option(1024, "Width of the MNIST discriminator's fully connected layer.", low=1, high=1 << 14)
     g_h2_dim: Optional[int] = option(None, "Channels of the MNIST generator's layer g_h2. The default is twice --gf_dim.",
@@ -128,8 +125,7 @@ class Config(NpuOptions):
         other_names=("train_batch_size", "batchSize"))
     learning_rate: float = option(0.0002, "Adam's learning rate.", low=0, high=1e6,
         other_names=("lr",))
-    d_learning_rate: Optional[float] = option(None, "The discriminator's learning rate. The default is --learning_rate.",
-        low=0, high=1e6)
+    d_learning_rate: Optional[float] = option(None, "The discriminator's learning rate. The default is --learning_rate.", low=0, high=1e6)
     lr_schedule: str = option("constant", "How the learning rates fall until the last step: not at all, linearly to 0, or "
         "along a cosine to 0.", choices=("constant", "linear", "cosine"))
     lr_decay_start: int = option(0, "Epochs at the full learning rates before --lr_schedule lets them fall.",
@@ -233,6 +229,10 @@ class Config(NpuOptions):
     def replace(self, **changes: Any) -> "Config":
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+    def asks_for(self, name: str) -> bool:
+        """Whether an option was given with another value than its default; a preset names all."""
+        return name in self.given and getattr(self, name) != OPTIONS[name].default
 
     @property
     def run_dir(self) -> str:

@@ -92,7 +92,10 @@ def write_mp4(path: str, frames: Iterable[np.ndarray], *, seconds_per_frame: flo
         finally:
             writer.close()
         # The writer does not say that ffmpeg failed at the end, as on a full disk.
-        written = imageio_ffmpeg.count_frames_and_secs(partial)[0]
+        try:
+            written = imageio_ffmpeg.count_frames_and_secs(partial)[0]
+        except RuntimeError:  # ffmpeg cannot read it
+            written = 0
         if written != sent:
             raise OSError(f"{path}: ffmpeg wrote {written} of {sent} frames")
 

@@ -104,7 +104,7 @@ def checked_options(saved: Any, path: str) -> Dict[str, Any]:
         except ValueError as error:
             raise UserError(f"{path}: {name} {error}")
     if set(SET_BY_DATASET).intersection(saved):  # a run's own, not a preset's
-        for name in RUN_OPTIONS:
+        for name in set(RUN_OPTIONS).difference(SET_BY_DATASET):
             older = OPTIONS[name].declared.in_older_runs
             options.setdefault(name, OPTIONS[name].default if older is None else older)
     return options

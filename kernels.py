@@ -160,7 +160,9 @@ def _measured_apart(architecture: str) -> Dict[str, float]:
         f"import sys; sys.path.insert(0, {root!r}); import kernels; "
         f"kernels.print_seconds({architecture!r})"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True
+    )  # not in the user's folder, whose json.py would be imported
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise DeviceError(f"--kernels: measuring them failed ({last}); give --kernels=native")

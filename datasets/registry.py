@@ -132,7 +132,7 @@ def _say_unused(config, row):
 
     has_splits = row.opener == "mnist.open_mnist"
     for name, has_effect in (("mnist_split", has_splits), ("category", config.dataset == "lsun")):
-        if name in config.given and not has_effect:
+        if config.asks_for(name) and not has_effect:
             utils.warn(f"--{name}: has no effect on {config.dataset}")
 
 

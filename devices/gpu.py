@@ -17,13 +17,12 @@ class GpuDevice(Device):
 
     def __init__(self, config: Config) -> None:
         """See `Device.__init__`."""
-        mode = npu_options.mode_of(config)
-        if mode == "must_keep_origin_dtype":
-            self.used_npu_options = ("precision_mode", "precision_mode_v2")
-        if mode in npu_options.MIXED_FP16:
+        mixed = npu_options.mode_of(config) in npu_options.MIXED_FP16
+        self.used_npu_options = ("precision_mode", "precision_mode_v2")
+        if mixed:
             self.rewriter = "auto_mixed_precision"
             self.loss_scale = npu_options.loss_scale_of(config)
-            self.used_npu_options = ("precision_mode", "precision_mode_v2", "loss_scale")
+            self.used_npu_options += ("loss_scale",)
         super().__init__(config)
 
     @classmethod

@@ -102,7 +102,7 @@ def idle_schedule(config: Config) -> str:
 
 def idle_widths(config: Config) -> str:
     """A warning where widths of the MNIST networks were given for those of images, or ""."""
-    given = [f"--{name}" for name in MNIST_WIDTHS if name in config.given]
+    given = [f"--{name}" for name in MNIST_WIDTHS if config.asks_for(name)]
     if config.architecture == "mnist" or not given:
         return ""
     return f"{', '.join(given)}: widths of the MNIST networks have no effect on {config.dataset}"

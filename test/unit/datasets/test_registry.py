@@ -212,7 +212,7 @@ def test_a_set_smaller_than_its_output_is_opened_again_with_its_own_sizes(tmp_pa
 
 def test_options_of_other_sets_are_warned_of(capsys):
     given = frozenset(["mnist_split", "category"])
-    open_dataset(Config(dataset="synthetic", mnist_split="train", given=given))
+    open_dataset(Config(dataset="synthetic", mnist_split="train", category="tower", given=given))
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         f"--{name}: has no effect on synthetic" for name in ("mnist_split", "category")

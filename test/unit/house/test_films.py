@@ -75,13 +75,16 @@ def test_an_mp4_that_cannot_be_written_is_an_oserror(tmp_path, monkeypatch, ffmp
 
 
 def test_an_mp4_that_ffmpeg_did_not_finish_leaves_the_earlier_one(tmp_path, monkeypatch, ffmpeg):
+    def unreadable(path):
+        raise RuntimeError("moov atom not found")
+
     (tmp_path / "a.mp4").write_text("earlier")
-    monkeypatch.setattr(ffmpeg, "count_frames_and_secs", lambda path: (1, 1.0))
-    with pytest.raises(OSError, match="a.mp4: ffmpeg wrote 1 of 2 frames"):
-        films.write_mp4(
-            str(tmp_path / "a.mp4"), 2 * [np.zeros((4, 4, 1), np.uint8)], seconds_per_frame=1
-        )
-    assert (tmp_path / "a.mp4").read_text() == "earlier"
+    frames = 2 * [np.zeros((4, 4, 1), np.uint8)]
+    for count, written in ((lambda path: (1, 1.0), 1), (unreadable, 0)):
+        monkeypatch.setattr(ffmpeg, "count_frames_and_secs", count)
+        with pytest.raises(OSError, match=f"a.mp4: ffmpeg wrote {written} of 2 frames"):
+            films.write_mp4(str(tmp_path / "a.mp4"), frames, seconds_per_frame=1)
+        assert (tmp_path / "a.mp4").read_text() == "earlier"
 
 
 def test_a_missing_package_is_said_before_training(monkeypatch):

@@ -130,7 +130,8 @@ def test_durations(seconds, expected):
 
 
 def test_widths_of_the_other_networks_are_warned_of():
-    asked = Config(dataset="x", given=frozenset(["g_h2_dim", "gf_dim"]))
+    given = frozenset(["g_h2_dim", "gf_dim", "dfc_dim"])  # dfc_dim with its default, as in a preset
+    asked = Config(dataset="x", g_h2_dim=9, gf_dim=9, given=given)
     warning = "--g_h2_dim: widths of the MNIST networks have no effect on x"
     assert plan.idle_widths(asked.replace(architecture="image")) == warning
     assert plan.idle_widths(asked.replace(architecture="mnist")) == ""
