@@ -1,6 +1,7 @@
 """Messages, images and files."""
 
 import os
+import queue
 import subprocess
 import sys
 import threading
@@ -81,8 +82,9 @@ def test_a_folder_is_locked_by_one_process_until_it_ends(tmp_path):
     utils.lock_folder(str(tmp_path)).close()
 
 
-def test_a_locked_folder_is_waited_for(tmp_path, capsys):
-    locked, results = utils.lock_folder(str(tmp_path)), []
+def test_a_locked_folder_is_waited_for(tmp_path, monkeypatch):
+    locked, results, said = utils.lock_folder(str(tmp_path)), [], queue.Queue()
+    monkeypatch.setattr(utils, "warn", said.put)
 
     def wait():
         utils.lock_folder(str(tmp_path), waiting="waiting for another process").close()
@@ -90,8 +92,8 @@ def test_a_locked_folder_is_waited_for(tmp_path, capsys):
 
     waiter = threading.Thread(target=wait)
     waiter.start()
-    while "waiting" not in capsys.readouterr().err:
-        assert waiter.is_alive() and not results
+    assert said.get(timeout=60) == "waiting for another process"
+    assert waiter.is_alive() and not results
     locked.close()
     waiter.join(60)
     assert results == [1]
