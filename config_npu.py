@@ -30,16 +30,16 @@ class NpuOptions:
     over_dump: bool = option(False, "Dump operators that overflow.", npu_only=True, npu_key="enable_dump_debug", in_scripts="True", may_change=True)
     over_dump_path: str = option("./overflow", "Folder of the overflow dump.", path=True, npu_only=True, npu_key="dump_path", in_scripts="DIR", may_change=True, switch="over_dump")
     dump_debug_mode: str = option("all", "Which overflows to look for.", choices=("all", "aicore_overflow", "atomic_overflow"),
-        npu_only=True, may_change=True)
+        npu_only=True, may_change=True, switch="over_dump")
     data_dump_flag: bool = option(False, "Dump the operators' data.", npu_only=True, npu_key="enable_dump", in_scripts="True", may_change=True)
-    data_dump_step: str = option("10", "Steps whose data is dumped, such as 0|5|10-20.", npu_only=True, npu_key="dump_step", in_scripts="STEPS", may_change=True)
+    data_dump_step: str = option("10", "Steps whose data is dumped, such as 0|5|10-20.", npu_only=True, npu_key="dump_step", in_scripts="STEPS", may_change=True, switch="data_dump_flag")
     data_dump_path: str = option("./data_dump", "Folder of the data dump.", path=True, npu_only=True, npu_key="dump_path", in_scripts="DIR", may_change=True,
         switch="data_dump_flag")
-    dump_mode: str = option("all", "Whether to dump inputs, outputs or both.", choices=("all", "input", "output"), npu_only=True, may_change=True)
+    dump_mode: str = option("all", "Whether to dump inputs, outputs or both.", choices=("all", "input", "output"), npu_only=True, may_change=True, switch="data_dump_flag")
     dump_data: Optional[str] = option(None, "Dump whole tensors or statistics of them.", choices=("tensor", "stats"),
         npu_only=True, npu_accessor="s", may_change=True)
     dump_layer: Optional[str] = option(None, "Operators to dump: their names, separated by blanks.", npu_only=True, npu_accessor="s", may_change=True)
-    profiling_options: Optional[str] = option(None, "Profiling options as JSON.", npu_only=True, may_change=True)
+    profiling_options: Optional[str] = option(None, "Profiling options as JSON.", npu_only=True, may_change=True, switch="profiling")
     auto_tune_mode: Optional[str] = option(None, "Auto tune mode, such as RL,GA.", npu_only=True, npu_accessor="s", may_change=True,
         other_names=("autotune",))
     op_select_implmode: Optional[str] = option(None, "Which implementations of operators to choose.",

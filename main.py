@@ -248,8 +248,8 @@ def _train(config: Config) -> int:
     """Trains a run and writes its page.
 
     Returns:
-        The exit code: 0, or on rank 0 of a training that a signal stopped 128 plus its number. What
-        starts the ranks may end all of them at the first other code, and rank 0 is the last to end.
+        The exit code: 0, or on rank 0 of a training that a signal stopped 128 plus its number. A
+        launcher may end all ranks once one exits with another code than 0. Rank 0 is the last.
     """
     from datasets.registry import open_dataset
     from devices.device import open_device

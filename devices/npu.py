@@ -5,19 +5,11 @@ from typing import Any, Callable, List, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from config import Config
+from config import OPTIONS, Config
 from devices import adapter, mixlist, npu_keys, npu_options, rank_table
 from devices.base import Device
 from devices.ranks import Ranks, open_hccl_ranks
 from options import UserError
-
-# Option -> the one without which it has no effect.
-SWITCHES = {
-    "dump_debug_mode": "over_dump",
-    "data_dump_step": "data_dump_flag",
-    "dump_mode": "data_dump_flag",
-    "profiling_options": "profiling",
-}
 
 
 class NpuDevice(Device):
@@ -85,8 +77,7 @@ class NpuDevice(Device):
             )
         return notes + [
             f"--{name}: has no effect without --{switch}"
-            for name, switch in SWITCHES.items()
-            if name in self._config.given and not getattr(self._config, switch)
+            for name, switch in _switched_off(self._config)
         ]
 
     def open_ranks(self) -> Ranks:
@@ -117,6 +108,22 @@ def _is_seeded(config: Config) -> bool:
     """Whether a seed was given, now or when the run that is to be resumed began."""
     is_resumed = bool(config.out_name) and os.path.isfile(config.options_path)
     return config.seed is not None or config.resume or is_resumed
+
+
+def _switched_off(config: Config) -> List[Tuple[str, str]]:
+    """[(name, switch)] of the options that were given without the one that they need.
+
+    Not those of a folder: the launch scripts always give them.
+    """
+    return [
+        (name, option.declared.switch)
+        for name, option in OPTIONS.items()
+        if name in config.given
+        and option.declared.npu_only
+        and option.declared.switch
+        and not option.declared.path
+        and not getattr(config, option.declared.switch)
+    ]
 
 
 def _refuse_unknown(config: Config) -> None:

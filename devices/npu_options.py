@@ -282,9 +282,12 @@ def without_effect(config: Config, *, used: Sequence[str] = ()) -> List[str]:
         if name in config.given
         and option.declared.npu_only
         and name not in used
-        and _asks(config, option.declared.switch or name)
+        and _asks(config, name)
     ]
 
 
 def _asks(config, name):  # a switch that stays off asks for nothing
+    declared = OPTIONS[name].declared
+    if declared.path and declared.switch:  # the launch scripts always give a dump's folder
+        name = declared.switch
     return getattr(config, name) is not False or OPTIONS[name].default is not False

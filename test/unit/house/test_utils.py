@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import utils
 
@@ -171,3 +172,18 @@ def test_a_user_error_is_one_line_whatever_it_names(capsys):
     assert (
         err.count("\n") == 1 and "\x1b" not in err and r"\x1b[2Jwhere" in err.replace("\\\\", "\\")
     )
+
+
+def test_a_png_of_any_kind_is_read_as_gray_or_rgb(tmp_path):
+    for mode, channels in (("L", 1), ("RGB", 3), ("RGBA", 3), ("P", 3)):
+        path = str(tmp_path / f"{mode}.png")
+        Image.new(mode, (5, 4)).save(path)
+        pixels = utils.read_png(path)
+        assert (pixels.shape, pixels.dtype) == ((4, 5, channels), np.uint8)
+
+
+def test_a_png_that_declares_too_many_pixels_is_not_decoded(tmp_path):
+    path = str(tmp_path / "a.png")
+    Image.new("1", (1 << 15, (1 << 13) + 1)).save(path)
+    with pytest.raises(ValueError, match="declares 8193x32768 pixels, too many"):
+        utils.read_png(path)

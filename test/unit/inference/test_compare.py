@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 from programs import parsed, train_here
+from small_runs import make_run
 
 import main
 import ops
-from config import OPTIONS_FILE, RESULTS_FILE
+from config import OPTIONS_FILE, RESULTS_FILE, Config
 from config_checks import check_config
 from datasets.registry import open_dataset
 from devices.device import open_device
 from devices.ranks import SINGLE_PROCESS
-from inference import comparison
+from inference import compare, comparison
 from inference.comparison_plot import PLOT_FILE
 from options import UserError
 from training import step_dump
@@ -172,6 +173,14 @@ def test_runs_of_other_ranks_or_steps_are_refused(trained, tmp_path):
 def test_runs_that_are_not_there_are_one_line(runs, tmp_path):
     with pytest.raises(UserError, match="^--compare: [^\n]+$"):
         main.run(parsed(f"--compare={runs}", f"--out_dir={tmp_path}", "--device=cpu"))
+
+
+def test_both_runs_are_drawn_with_one_kind_of_statistics(tmp_path):
+    make_run(tmp_path, "mnist", batch_norm="estimated")
+    (tmp_path / "run" / "metrics.jsonl").touch()
+    for asked in ("moving", "batch"):
+        config = Config(out_dir=str(tmp_path), batch_norm=asked, device="cpu")
+        assert compare._read_run(config, "run").config.batch_norm == asked
 
 
 def test_a_damaged_dump_is_one_line(trained, tmp_path):

@@ -11,9 +11,9 @@ import kernels
 from config import Config
 from datasets.registry import open_dataset
 from devices.cpu import CpuDevice
-from devices.ranks import SINGLE_PROCESS
+from devices.ranks import SINGLE_PROCESS, Ranks
 from options import UserError
-from training.run_folder import open_run_folder, with_saved_decoding
+from training.run_folder import _check_same, open_run_folder, with_saved_decoding
 from training.run_lock import RunLock
 
 ASKED = Config(train=True, dataset="synthetic", output_height=16, batch_size=4, seed=3)
@@ -60,6 +60,13 @@ def test_an_option_that_an_older_run_does_not_name_had_its_default(tmp_path):
     ):
         opened(tmp_path, out_name="run", blur=0.7)
     assert opened(tmp_path, out_name="run").blur == 0
+
+
+def test_a_rank_with_other_data_names_a_flag_that_there_is():
+    config = ASKED.replace(num_examples=8)
+    _check_same(config, config.as_dict(), Ranks(1, 2))
+    with pytest.raises(UserError, match="^--dataset: num_examples: rank 1 has 8, rank 0 has 9$"):
+        _check_same(config, dict(config.as_dict(), num_examples=9), Ranks(1, 2))
 
 
 def test_a_run_with_checkpoints_does_not_begin_from_another_one(tmp_path):
